@@ -10,8 +10,8 @@ use anyhow::{Result, ensure};
 use super::{
     ebml::{Element, Segment, children, elements, float, nested, number, text},
     flags::{Flags, ROLES},
-    isobmff::{DOLBY_VISION, SPHERE, cropped, dolby_vision},
     matroska_tags::{FileTags, TAGS},
+    stated::{DOLBY_VISION, SPHERE, Stated, cropped, dolby_vision},
 };
 use crate::worker::elements::caps::WEBVTT;
 
@@ -108,17 +108,13 @@ pub struct Entry {
     pub id: String,
     kind: u64,
     pub codec: Codec,
-    pub flags: Flags,
+    pub stated: Stated,
     /// Its language in ISO 639-2.
     pub language: String,
     /// The elements in [`KEPT_ELEMENTS`].
     pub kept: Vec<u8>,
     /// Whether only the first of several packets may have a timestamp.
     pub is_laced: bool,
-    /// Counterclockwise rotation in degrees.
-    pub roll: Option<f64>,
-    /// What `matroskademux` ignores of how a video is shown.
-    pub ignored: Vec<String>,
 }
 
 impl Entry {
@@ -144,16 +140,19 @@ impl Entry {
                 id: data(CODEC_ID).map_or(String::new(), |id| text(bytes, id).into_owned()),
                 elements: copied(&CODEC_ELEMENTS),
             },
-            flags: Flags {
-                default: field(FLAG_DEFAULT).unwrap_or(1) != 0,
-                forced: field(FLAG_FORCED).unwrap_or(0) != 0,
-                roles: ROLES.map(|(flag, _)| field(flag).unwrap_or(0) != 0),
+            stated: Stated {
+                flags: Some(Flags {
+                    default: field(FLAG_DEFAULT).unwrap_or(1) != 0,
+                    forced: field(FLAG_FORCED).unwrap_or(0) != 0,
+                    roles: ROLES.map(|(flag, _)| field(flag).unwrap_or(0) != 0),
+                }),
+                turn: rolls.find_map(|roll| float(bytes, roll)).and_then(turn),
+                ignored: ignored(bytes, track),
+                ..Stated::default()
             },
             language: data(LANGUAGE).map_or("eng".into(), |language| text(bytes, language)).into(),
             kept: copied(&KEPT_ELEMENTS),
             is_laced: field(FLAG_LACING) != Some(0) && field(DEFAULT_DURATION).is_none(),
-            roll: rolls.find_map(|roll| float(bytes, roll)),
-            ignored: ignored(bytes, track),
         }
     }
 
@@ -169,6 +168,16 @@ impl Entry {
     /// Whether a track with the caps of WebVTT has subtitles in another format, which `matroskademux` does not know.
     pub fn is_unknown(&self) -> bool {
         self.kind == SUBTITLES && !self.codec.is_webvtt()
+    }
+}
+
+/// The direction of `videoflip` for a counterclockwise rotation; `None` for 0° and other angles than multiples of 90°.
+fn turn(degrees: f64) -> Option<&'static str> {
+    match degrees.rem_euclid(360.0).round() as u32 {
+        90 => Some("90l"),
+        180 => Some("180"),
+        270 => Some("90r"),
+        _ => None,
     }
 }
 
@@ -194,7 +203,7 @@ fn ignored(bytes: &[u8], track: Element) -> Vec<String> {
         let codes = DOLBY_VISION.map(|code| u64::from(u32::from_be_bytes(*code)));
         if kind.is_some_and(|kind| codes.contains(&kind)) {
             let record = field(BLOCK_ADDITION_DATA).map(|data| &bytes[data.data..data.end]);
-            ignored.push(dolby_vision(record.unwrap_or_default()).to_owned());
+            ignored.push(dolby_vision(record.unwrap_or_default()));
         }
     }
     ignored

@@ -2,21 +2,21 @@
 
 //! What to correct in a file for the demuxers of GStreamer 1.22. It is found when the file is probed.
 
-use super::{durations::Durations, early::Early, sample_entries::SampleEntries, untimed::Untimed};
+use super::{
+    early::Early,
+    isobmff::{durations::Durations, sample_entries::SampleEntries},
+    untimed::Untimed,
+};
 use crate::worker::pads::probes::Replacement;
 
 #[derive(Debug, Default)]
 pub struct Repairs {
     /// For MP4 and QuickTime.
     pub durations: Durations,
-    /// The codecs of MP4 and QuickTime that the demuxer does not know.
-    pub fourccs: Vec<Replacement>,
-    /// The descriptions of PCM that the demuxer misreads.
-    pub pcm: Vec<Replacement>,
+    /// What to read differently besides durations.
+    pub replacements: Vec<Replacement>,
     /// The descriptions of video in MP4 and QuickTime.
     pub sample_entries: SampleEntries,
-    /// For ASF, the number of objects in its header.
-    pub objects: Option<Replacement>,
     /// For Matroska with timestamps before 0.
     pub early: Option<Early>,
     /// For ProRes in Matroska.
@@ -26,8 +26,7 @@ pub struct Repairs {
 impl Repairs {
     /// What to read differently when the file is probed.
     pub fn for_probe(&self) -> Vec<Replacement> {
-        let durations = self.durations.tracks.iter();
-        durations.chain(&self.fourccs).chain(&self.pcm).chain(&self.objects).copied().collect()
+        [&self.durations.tracks[..], &self.replacements].concat()
     }
 
     /// What to read differently when it is demuxed.

@@ -204,7 +204,7 @@ fn check_ends(
     let tolerance = (duration / 50).max(500_000_000);
     for promise in promises {
         let track = &media.tracks[promise.track];
-        let (stated, end) = (track.end.unwrap_or_default().nseconds(), promise.passed.end);
+        let (stated, end) = (track.stated.end.unwrap_or_default().nseconds(), promise.passed.end);
         if track.kind().starts_with("audio/") && end > 0 && end + tolerance < stated {
             let (number, end, stated) = (promise.track + 1, seconds(end), seconds(stated));
             note(

@@ -14,8 +14,8 @@ use crate::{
         containers::{
             chapters,
             flags::Flags,
+            isobmff::moov::{Additions, TrackAdditions},
             matroska_head::{self, Head, Properties},
-            moov::{Additions, TrackAdditions},
         },
         elements::caps::class,
         pads::clip::Window,
@@ -37,7 +37,7 @@ impl Completion<'_> {
             && let Some(tags) = mux.dynamic_cast_ref()
         {
             let track = |track: &Track| TrackAdditions {
-                flags: track.flags.unwrap_or(Flags::new(true)),
+                flags: track.stated.flags.unwrap_or(Flags::new(true)),
                 name: self.media.name(track),
             };
             self.additions(self.media.tracks.iter().map(track).collect()).make_room(tags);
@@ -130,7 +130,7 @@ impl Completion<'_> {
         let flags = promises.iter().enumerate().map(|(i, promise)| {
             let is_same = |other: &Promise| self.class(other) == self.class(promise);
             let default = !promises[..i].iter().any(is_same);
-            self.track(promise).flags.unwrap_or(Flags::new(default))
+            self.track(promise).stated.flags.unwrap_or(Flags::new(default))
         });
         flags.collect()
     }

@@ -122,12 +122,12 @@ fn action(
     }
     if refusals == 0
         && kind != WEBVTT
-        && track.true_format.is_none()
+        && track.true_format().is_none()
         && let Some(pad) = muxer.pad_for(&track.caps)
     {
         let layout = || format!("{LOSES_LAYOUT}: {holder} cannot hold it");
         let styles = || "becomes plain text: GStreamer does not read its styles".to_owned();
-        let notice = pad.loses_layout.then(layout).or_else(|| track.has_styles.then(styles));
+        let notice = pad.loses_layout.then(layout).or_else(|| track.stated.has_styles.then(styles));
         let is_laced = track.entry.as_ref().is_some_and(|entry| entry.is_laced);
         let pad = if is_laced { pad.with_timestamps(&track.caps) } else { pad };
         return (Action::Copy(pad.with_true_rate(&track.caps)), notice);

@@ -12,44 +12,48 @@ use crate::worker::{
         asf, avi,
         chapters::{self, Chapter},
         foreign_tags,
-        isobmff::{self, Index},
+        isobmff::{
+            details::Details,
+            index::{self, Index},
+            user_data::UserData,
+        },
         matroska, mpegts,
-        user_data::UserData,
     },
-    elements::caps::{WEBVTT, codec_name, field},
+    elements::caps::{WEBVTT, codec_name},
 };
 
 impl Media {
     /// Adds what the demuxer does not report.
-    pub(super) fn add_details(&mut self, input: &Path, index: Option<Index>) -> Result<()> {
+    pub(super) fn add_details(
+        &mut self,
+        input: &Path,
+        head: &[u8],
+        index: Option<Index>,
+    ) -> Result<()> {
         let length = std::fs::metadata(input)?.len();
-        if foreign_tags::KINDS.contains(&self.kind()) {
-            self.foreign_tags = foreign_tags::read(input);
-        }
+        self.foreign_tags = foreign_tags::read(head);
         let whole = match self.kind() {
             "video/quicktime" => {
-                self.user_data = index.as_ref().and_then(|index| UserData::of(input, &index.moov));
+                let is_quicktime = index::is_quicktime(head);
+                self.user_data =
+                    index.as_ref().and_then(|index| UserData::of(is_quicktime, &index.moov));
                 if let Some(data) = &self.user_data {
-                    let day = data.day.iter().map(|day| ("DATE".to_owned(), day.clone()));
-                    let texts = data.unread.iter().filter_map(|(name, value)| {
-                        Some((name.to_uppercase().replace('.', "_"), value.clone()?))
-                    });
-                    self.foreign_tags = day.chain(texts).collect();
+                    self.foreign_tags = data.named();
                 }
-                let details = index.map(|index| isobmff::details(input, &index.moov));
+                let details = index.map(|index| Details::of(input, &index));
                 self.add_isobmff(details.unwrap_or_default());
-                isobmff::whole_length(input)
+                index::whole_length(input)
             }
             "video/x-msvideo" => {
-                self.stated_frames = avi::frames(input).unwrap_or(0);
+                self.stated_frames = avi::frames(head).unwrap_or(0);
                 let unknown = |track: &mut Track| track.kind() == "audio/x-avi-unknown";
                 let unknown = self.tracks.extract_if(.., unknown);
                 self.unknown =
                     unknown.map(|track| format!("{} in AVI", codec_name(&track.caps))).collect();
-                avi::whole_length(input)
+                avi::whole_length(head)
             }
             "video/x-ms-asf" => {
-                let details = asf::details(input);
+                let details = asf::details(head);
                 self.late_start = details.start;
                 self.add_chapters(&details.chapters);
                 details.whole_length
@@ -60,7 +64,7 @@ impl Media {
                 None
             }
             "video/mpegts" => {
-                self.add_mpegts(&mpegts::programs(input)?);
+                self.add_mpegts(&mpegts::programs(head));
                 None
             }
             _ => None,
@@ -86,15 +90,11 @@ impl Media {
         self.toc = self.toc.take().or_else(|| chapters::table(chapters, end));
     }
 
-    fn add_isobmff(&mut self, details: isobmff::Details) {
+    fn add_isobmff(&mut self, details: Details) {
         let is = |track: &Track, id: u32| track.id.parse() == Ok(id);
         self.tracks.retain(|track| !details.chapter_tracks.iter().any(|id| is(track, *id)));
         self.add_chapters(&details.chapters);
-        let time = |units: u32| {
-            let seconds = f64::from(units) / f64::from(details.scale);
-            gst::ClockTime::try_from_seconds_f64(seconds).ok()
-        };
-        let mut end = Some(0);
+        let mut end = Some(gst::ClockTime::ZERO);
         for own in details.tracks {
             let Some(track) = self.tracks.iter_mut().find(|track| is(track, own.id)) else {
                 let is_chapters = details.chapter_tracks.contains(&own.id);
@@ -103,26 +103,16 @@ impl Media {
                     track.id.is_empty() && codec_name(&track.caps).contains(&own.codec)
                 };
                 let is_listed = is_chapters || self.tracks.iter().any(is_it);
-                if own.kind != "tmcd" && !is_listed && own.duration.is_some() {
+                if own.kind != "tmcd" && !is_listed && own.stated.end.is_some() {
                     self.unknown.push(format!("{} ({})", kind_of(&own.kind), own.codec));
                 }
                 continue;
             };
-            end = end.zip(own.duration).map(|(end, duration)| end.max(duration));
-            track.end = own.duration.and_then(time);
-            track.flags = Some(own.flags);
-            track.turn = own.mirrored;
-            track.name = own.name;
-            (track.ignored, track.has_styles) = (own.ignored, own.has_styles);
-            track.true_format = match field(&track.caps, "format").filter(|_| own.is_little_endian)
-            {
-                Some("F32BE") => Some("F32LE"),
-                Some("F64BE") => Some("F64LE"),
-                _ => None,
-            };
+            end = end.zip(own.stated.end).map(|(end, own)| end.max(own));
+            track.stated = own.stated;
         }
         // Other tracks may be longer.
-        let end = end.filter(|&end| end > 0).and_then(time);
+        let end = end.filter(|end| !end.is_zero());
         self.duration = self.duration.map(|duration| end.map_or(duration, |end| end.min(duration)));
         (self.location, self.timecode) = (details.location, details.timecode);
     }
@@ -151,9 +141,7 @@ impl Media {
                 track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
             }
             track.id.clone_from(&entry.id);
-            track.flags = Some(entry.flags);
-            track.turn = entry.roll.and_then(turn);
-            track.ignored.clone_from(&entry.ignored);
+            track.stated.clone_from(&entry.stated);
             track.entry = Some(entry);
         }
         (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);
@@ -171,15 +159,5 @@ fn kind_of(handler: &str) -> &'static str {
         "meta" => "timed metadata",
         "hint" => "hints for streaming",
         _ => "data",
-    }
-}
-
-/// The direction of `videoflip` for a counterclockwise rotation; `None` for 0° and other angles than multiples of 90°.
-fn turn(degrees: f64) -> Option<&'static str> {
-    match degrees.rem_euclid(360.0).round() as u32 {
-        90 => Some("90l"),
-        180 => Some("180"),
-        270 => Some("90r"),
-        _ => None,
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     encoding::{Encoding, RAW},
     options::Recipe,
     worker::{
-        containers::{isobmff::MOST_CHAPTERS, matroska_tags, timecode},
+        containers::{isobmff::nero::MOST_CHAPTERS, matroska_tags, timecode},
         elements::caps::{PIXEL_ASPECT, depth, field, is_deep},
     },
 };
@@ -131,7 +131,7 @@ pub fn of_video(video: &Track, container: Container, recipe: &Recipe) -> Vec<Str
     if video.has_alpha() && !hdr::takes(&encoding, |info| info.has_alpha()) {
         losses.push(TRANSPARENT.to_owned());
     }
-    losses.extend(video.ignored.iter().map(|what| format!("its {what} is left out")));
+    losses.extend(video.stated.ignored.iter().map(|what| format!("its {what} is left out")));
     let mode = caps.get::<String>("interlace-mode").unwrap_or_default();
     if ["interleaved", "mixed", "fields"].contains(&mode.as_str()) {
         losses.push(INTERLACED.to_owned());

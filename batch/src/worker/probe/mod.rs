@@ -38,22 +38,26 @@ use crate::{
     worker::{
         containers::{
             asf, avi, chapters,
-            durations::Durations,
             early::Early,
-            fourccs,
-            isobmff::{self, Index},
+            head,
+            isobmff::{
+                durations::Durations,
+                fourccs,
+                index::{self, Index},
+                pcm,
+                sample_entries::SampleEntries,
+                user_data::UserData,
+            },
             matroska,
             matroska_tags::FileTags,
-            pcm,
             repairs::Repairs,
-            sample_entries::SampleEntries,
+            stated::DOLBY_VISION_5,
             timecode::TimeCode,
             unread,
             untimed::Untimed,
-            user_data::UserData,
         },
         elements::caps::{TRUE_HD_OR_PCM, codec_name, field, media_type, short_id},
-        pads::probes::replace,
+        pads::probes::{Replacement, replace},
         pipeline::{complaints, fault},
     },
 };
@@ -115,28 +119,27 @@ impl Media {
         if let Some(own) = Own::of_file(input)? {
             return Self::of_own(own);
         }
-        ensure!(!isobmff::is_picture(input), "is an AVIF or HEIF image, which cannot be decoded");
-        let index = isobmff::index(input).ok();
+        let head = head::read(input)?;
+        ensure!(!index::is_picture(&head), "is an AVIF or HEIF image, which cannot be decoded");
+        let index = Index::read(input).ok();
         let has_track = index.as_ref().is_some_and(Index::has_track);
         // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
         ensure!(!index.as_ref().is_some_and(Index::is_reference), fault::REFERENCE);
-        ensure!(has_track || !isobmff::is_isobmff(input), fault::NO_INDEX);
-        if let Some(cause) = unread::known(input) {
+        ensure!(has_track || !index::is_isobmff(&head), fault::NO_INDEX);
+        if let Some(cause) = unread::known(&head) {
             bail!(cause);
         }
         let repairs = Repairs {
             durations: index.as_ref().and_then(Durations::of).unwrap_or_default(),
-            fourccs: index.as_ref().map(fourccs::replacements).unwrap_or_default(),
-            pcm: index.as_ref().map(pcm::replacements).unwrap_or_default(),
+            replacements: replacements(&head, index.as_ref()),
             sample_entries: index.as_ref().map(SampleEntries::of).unwrap_or_default(),
-            objects: asf::count(input),
             early: Early::of(input),
             untimed: Untimed::of(input),
         };
         let repairs = Arc::new(repairs);
         let found = discover(input, &repairs);
         let (info, frameless, order) =
-            found.map_err(|cause| anyhow!(better_cause(input, index.as_ref(), cause)))?;
+            found.map_err(|cause| anyhow!(better_cause(input, &head, index.as_ref(), cause)))?;
         let missing = info.missing_elements_installer_details();
         let mut media = Self::of_info(&info);
         for (id, caps) in frameless.take() {
@@ -149,7 +152,7 @@ impl Media {
             }
         }
         media.repairs = repairs;
-        media.add_details(input, index)?;
+        media.add_details(input, &head, index)?;
         // Subtitles without a decoder have no id, and come last.
         let key = |track: &Track| {
             let is_video = track.kind().starts_with("video/");
@@ -160,11 +163,11 @@ impl Media {
             return Err(media.fault(info.result(), &missing));
         };
         ensure!(field(&main.caps, "format") != Some("RGB8P"), unread::palette());
-        if let Some(cause) = unread::miscoloured(input, &main.caps) {
+        if let Some(cause) = unread::miscoloured(&head, &main.caps) {
             bail!(cause);
         }
-        let is_dolby = main.ignored.iter().any(|what| what == isobmff::DOLBY_VISION_5);
-        ensure!(!is_dolby, "is {}, whose colours GStreamer cannot decode", isobmff::DOLBY_VISION_5);
+        let is_dolby = main.stated.ignored.iter().any(|what| what == DOLBY_VISION_5);
+        ensure!(!is_dolby, "is {}, whose colours GStreamer cannot decode", DOLBY_VISION_5);
         let is_known = !main.kind().ends_with("-unknown");
         ensure!(is_known, fault::no_decoder(&[codec_name(&main.caps)]));
         if let Some(details) = missing.iter().find(|details| details.contains(main.kind())) {
@@ -329,8 +332,17 @@ fn discover(
     Ok((info, frameless, order))
 }
 
+/// What to read differently.
+fn replacements(head: &[u8], index: Option<&Index>) -> Vec<Replacement> {
+    let mut all: Vec<_> = asf::count(head).into_iter().collect();
+    if let Some(index) = index {
+        all.extend(fourccs::replacements(index).chain(pcm::replacements(index)));
+    }
+    all
+}
+
 /// Why `input` cannot be read if the discoverer fails because of `cause`.
-fn better_cause(input: &Path, index: Option<&Index>, cause: String) -> String {
+fn better_cause(input: &Path, head: &[u8], index: Option<&Index>, cause: String) -> String {
     let codes = index.map(fourccs::of_video).unwrap_or_default();
     if cause == fault::NO_INDEX && !codes.is_empty() {
         let codes: Vec<_> = codes.iter().map(|code| format!("the codec {code}")).collect();
@@ -338,15 +350,16 @@ fn better_cause(input: &Path, index: Option<&Index>, cause: String) -> String {
     }
     let is_elsewhere = index.is_some_and(Index::is_elsewhere);
     let of_reference = || is_elsewhere.then(|| fault::REFERENCE.to_owned());
-    let better =
-        || of_reference().or_else(|| of_truncation(input)).or_else(|| unread::suspected(input));
+    let better = || {
+        of_reference().or_else(|| of_truncation(input, head)).or_else(|| unread::suspected(head))
+    };
     fault::is_of_damage(&cause).then(better).flatten().unwrap_or(cause)
 }
 
 /// The error for a file that cannot be opened, if it is shorter than it says.
-fn of_truncation(input: &Path) -> Option<String> {
+fn of_truncation(input: &Path, head: &[u8]) -> Option<String> {
     let of_matroska = || matroska::read(input).ok()?.whole_length;
-    let whole = avi::whole_length(input).or_else(of_matroska)?;
+    let whole = avi::whole_length(head).or_else(of_matroska)?;
     let missing = whole.saturating_sub(std::fs::metadata(input).ok()?.len());
     let what = format!("is truncated: its last {missing} bytes are missing");
     (missing > 0).then(|| format!("{what}, and nothing else in it can be decoded"))

@@ -6,8 +6,8 @@ use super::{Media, Track};
 use crate::{
     container::Container,
     worker::containers::{
+        isobmff::user_data::UserData,
         matroska_tags::{self, FileTags},
-        user_data::UserData,
     },
 };
 
@@ -100,7 +100,7 @@ impl Media {
         let is_name = |title: &String| {
             of_file.as_ref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&&**title)
         };
-        title_in(&track.tags).filter(is_name).or(track.name.clone())
+        title_in(&track.tags).filter(is_name).or(track.stated.name.clone())
     }
 
     /// Its date as the file has it, unless it has a time: `2021` or `2021-03-05`.

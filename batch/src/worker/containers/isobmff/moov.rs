@@ -15,15 +15,17 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    chapters::Chapter,
+    boxes::{boxed, boxes, find, place},
+    details::{FORCED, FORCED_ROLE, ROLE_SCHEME},
     edits::hide_lead,
-    flags::{Flags, ROLES},
-    isobmff::{
-        FORCED, FORCED_ROLE, Index, ROLE_SCHEME, boxed, boxes, display_flags, find, index,
-        nero_list, place, tracks,
-    },
-    opus, rates,
+    index::Index,
+    nero, opus, rates,
+    trak::{Header, tracks},
     user_data::{DAY, UserData},
+};
+use crate::worker::containers::{
+    chapters::Chapter,
+    flags::{Flags, ROLES},
 };
 
 /// The start of the placeholder tag.
@@ -92,7 +94,7 @@ impl Additions {
     fn boxes(&self) -> Vec<u8> {
         let mut added = self.user_data.as_ref().map_or(Vec::new(), |data| data.inside.clone());
         if !self.chapters.is_empty() {
-            added.extend(boxed(b"chpl", &nero_list(&self.chapters)));
+            added.extend(boxed(b"chpl", &nero::list(&self.chapters)));
         }
         for (kind, text) in [(b"\xA9xyz", &self.location), (DAY, &self.day)] {
             if let Some(text) = text {
@@ -106,10 +108,10 @@ impl Additions {
 
     /// Marks the tracks that do not play by default (ISO/IEC 14496-12, section 8.3.2) and the subtitles that always do.
     fn write_flags(&self, moov: &mut [u8]) {
-        let place = |bytes: Option<&[u8]>| bytes.map(|bytes| place(moov, bytes));
+        let place = |bytes: &[u8]| place(moov, bytes);
         let places = tracks(moov).map(|track| {
-            let samples = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]);
-            (place(find(track, &[b"tkhd"])), place(samples.and_then(display_flags)))
+            let display = track.entry().and_then(|entry| entry.display_flags());
+            (track.find(&[b"tkhd"]).map(place), display.map(place))
         });
         for (TrackAdditions { flags, .. }, (header, display)) in
             self.tracks.iter().zip(places.collect::<Vec<_>>())
@@ -181,7 +183,7 @@ impl Additions {
 
     /// Writes them into the index of `file`, which has the placeholder.
     pub fn complete(&self, file: &Path) -> Result<()> {
-        let Index { start, mut moov } = index(file)?;
+        let Index { start, mut moov } = Index::read(file)?;
         rates::remove_wrong(&mut moov);
         opus::correct(&mut moov);
         if let Some(date) = self.date.and_then(|date| u64::try_from(date + FROM_1904).ok()) {
@@ -201,20 +203,12 @@ impl Additions {
 
 /// Sets the dates of the presentation, its tracks and their media, in seconds since 1904.
 fn set_dates(moov: &mut [u8], date: u64) {
-    let of_tracks = tracks(moov).flat_map(|track| {
-        [find(track, &[b"tkhd"]), find(track, &[b"mdia", b"mdhd"])].into_iter().flatten()
-    });
-    let headers = find(moov, &[b"mvhd"]).into_iter().chain(of_tracks);
-    let places: Vec<_> = headers.map(|header| place(moov, header)).collect();
-    for header in places {
-        // After version and flags.
-        match moov[header].split_at_mut_checked(4) {
-            Some(([1, ..], [a, b, c, d, e, f, g, h, ..])) => {
-                [*a, *b, *c, *d, *e, *f, *g, *h] = date.to_be_bytes();
-            }
-            Some((_, [a, b, c, d, ..])) => [*a, *b, *c, *d] = (date as u32).to_be_bytes(),
-            _ => {}
-        }
+    let of_tracks = tracks(moov).flat_map(|track| [track.header(), track.media()]);
+    let headers = of_tracks.chain([Header::of_movie(moov)]).flatten();
+    let places: Vec<_> = headers.map(|header| place(moov, header.created)).collect();
+    for place in places {
+        let size = place.len();
+        moov[place].copy_from_slice(&date.to_be_bytes()[8 - size..]);
     }
 }
 

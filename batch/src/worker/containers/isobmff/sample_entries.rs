@@ -7,14 +7,11 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 
-use super::isobmff::{Index, boxes, find, number, track_id, tracks};
+use super::{boxes::number, index::Index, trak::Trak};
 use crate::worker::{
     elements::caps::{short_id, with_aspect},
     pads::probes::on_caps,
 };
-
-/// Length of a video sample entry before its boxes.
-const ENTRY: usize = 78;
 
 /// The descriptions of the samples of video tracks.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +29,7 @@ struct SampleEntry {
 impl SampleEntries {
     /// The first one of each video track.
     pub fn of(index: &Index) -> Self {
-        Self(Arc::new(tracks(&index.moov).filter_map(SampleEntry::of).collect()))
+        Self(Arc::new(index.tracks().filter_map(SampleEntry::of).collect()))
     }
 
     /// Completes the caps at the pad `pad` of the demuxer.
@@ -46,16 +43,13 @@ impl SampleEntries {
 }
 
 impl SampleEntry {
-    fn of(track: &[u8]) -> Option<Self> {
-        let table = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"])?;
-        // After version, flags and the number of entries.
-        let (kind, entry) = boxes(table.get(8..)?).next()?;
-        let field = |name: &[u8; 4]| find(entry.get(ENTRY..)?, &[name]);
-        let header = field(b"glbl").filter(|_| kind == b"FFV1");
-        let aspect = field(b"pasp").and_then(aspect);
+    fn of(track: Trak<'_>) -> Option<Self> {
+        let entry = track.entry()?;
+        let header = entry.of_video(b"glbl").filter(|_| entry.code == b"FFV1");
+        let aspect = entry.of_video(b"pasp").and_then(aspect);
         let is_useful = header.is_some() || aspect.is_some();
         is_useful.then_some(Self {
-            track: track_id(track)?,
+            track: track.id()?,
             header: header.map(|header| gst::Buffer::from_slice(header.to_vec())),
             aspect,
         })
@@ -73,6 +67,6 @@ impl SampleEntry {
 
 /// The ratio in a `pasp`, if it is valid.
 fn aspect(content: &[u8]) -> Option<gst::Fraction> {
-    let side = |at: usize| i32::try_from(number(content.get(at..at + 4)?)?).ok().filter(|&n| n > 0);
+    let side = |at: usize| i32::try_from(number(content, at)?).ok().filter(|&n| n > 0);
     Some(gst::Fraction::new(side(0)?, side(4)?))
 }

@@ -3,7 +3,10 @@
 //! The description of Opus in MP4 and QuickTime (Encapsulation of Opus in ISO Base Media File Format, section 4.3.2).
 //! `qtmux` of GStreamer 1.22 writes its numbers in the wrong byte order, and players skip the first 0.3 s of the sound.
 
-use super::isobmff::{find, number, place, tracks};
+use super::{
+    boxes::{number, place},
+    trak::{Trak, tracks},
+};
 
 /// The highest rate that is taken for one, Hz.
 const MAX_RATE: u32 = 0xFF_FFFF;
@@ -21,10 +24,10 @@ pub fn correct(moov: &mut [u8]) {
 }
 
 /// The numbers of a track of Opus whose rate is impossible.
-fn wrong(track: &[u8]) -> Option<&[u8]> {
-    let entries = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"])?;
-    let at = entries.windows(4).position(|kind| kind == b"dOps")?;
+fn wrong(track: Trak<'_>) -> Option<&[u8]> {
+    let entry = track.entry()?.content;
+    let at = entry.windows(4).position(|kind| kind == b"dOps")?;
     // After the version and the number of channels.
-    let numbers = entries.get(at + 6..at + 14)?;
-    (number(&numbers[2..6])? > MAX_RATE).then_some(numbers)
+    let numbers = entry.get(at + 6..at + 14)?;
+    (number(numbers, 2)? > MAX_RATE).then_some(numbers)
 }

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Boxes: their type, and their content, which may be boxes.
+
+use std::ops::Range;
+
+/// The boxes in `data`, as type and content.
+pub fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = data;
+    std::iter::from_fn(move || {
+        let size = number(rest, 0)? as usize;
+        let (kind, all) = (rest.get(4..8)?, rest.get(..size)?);
+        let inside = all.get(8..)?;
+        rest = &rest[size..];
+        Some((kind, inside))
+    })
+}
+
+/// The content of the box at `path`, a list of nested boxes.
+pub fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
+    path.iter().try_fold(data, |data, name| {
+        boxes(data).find(|(kind, _)| kind == name).map(|(_, inside)| inside)
+    })
+}
+
+/// A box of this type and content.
+pub fn boxed(kind: &[u8], content: &[u8]) -> Vec<u8> {
+    [&(content.len() as u32 + 8).to_be_bytes(), kind, content].concat()
+}
+
+/// The range of `part`, a part of `whole`.
+pub fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
+}
+
+/// The number of four bytes at `at`.
+pub fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
