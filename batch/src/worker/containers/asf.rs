@@ -3,7 +3,7 @@
 //! The header of ASF files, as WMV and WMA are (Advanced Systems Format): what `asfdemux` does not read of it. VLC states one
 //! object too many in it, and `asfdemux` then fails.
 
-use super::{chapters::Chapter, reader::Reader};
+use super::{bytes::Reader, chapters::Chapter};
 use crate::worker::pads::probes::Replacement;
 
 /// Identifiers of objects (section 10.1): the header, and in it the file properties, the markers and the extended content
@@ -59,30 +59,18 @@ pub fn is_encrypted(head: &[u8]) -> bool {
         && head.windows(16).any(|id| ENCRYPTION.iter().any(|object| id == object))
 }
 
-/// What `asfdemux` does not read of a header.
-#[derive(Debug, Default)]
-pub struct Details {
-    /// The length of the file, unless it is a broadcast.
-    pub whole_length: Option<u64>,
-    pub chapters: Vec<Chapter>,
-    /// When the first packet is sent. Its time is 0 for `asfdemux`.
-    pub start: gst::ClockTime,
+/// The length of the file, unless it is a broadcast.
+pub fn whole_length(head: &[u8]) -> Option<u64> {
+    Properties::read(head)?.length
 }
 
-/// The details of a file that starts with `head`.
-pub fn details(head: &[u8]) -> Details {
-    let properties = object(head, &PROPERTIES).and_then(Properties::read);
-    let preroll = properties.as_ref().map_or(0, |properties| properties.preroll);
-    let chapters = object(head, &MARKERS).and_then(|markers| markers_in(markers, preroll));
-    Details {
-        whole_length: properties.and_then(|properties| properties.length),
-        chapters: chapters.unwrap_or_default(),
-        start: gst::ClockTime::from_mseconds(start(head).unwrap_or(0)),
-    }
+/// When the first packet is sent. Its time is 0 for `asfdemux`.
+pub fn start(head: &[u8]) -> gst::ClockTime {
+    gst::ClockTime::from_mseconds(send_time(head).unwrap_or(0))
 }
 
 /// The send time of the first packet, ms (section 5.2), if it is in `head`.
-fn start(head: &[u8]) -> Option<u64> {
+fn send_time(head: &[u8]) -> Option<u64> {
     /// The header of the data object.
     const DATA: u64 = 50;
     let mut packet = Reader(head);
@@ -107,7 +95,8 @@ struct Properties {
 }
 
 impl Properties {
-    fn read(Reader(content): Reader<'_>) -> Option<Self> {
+    fn read(head: &[u8]) -> Option<Self> {
+        let Reader(content) = object(head, &PROPERTIES)?;
         let field = |at| Reader::at(content, at);
         let is_broadcast = field(64).little(4)? & 1 != 0;
         let length = field(16).little(8).filter(|length| !is_broadcast && *length > 0);
@@ -115,8 +104,10 @@ impl Properties {
     }
 }
 
-/// The marker object (section 3.7): its chapters, with times in units of 100 ns.
-fn markers_in(mut rest: Reader<'_>, preroll: u64) -> Option<Vec<Chapter>> {
+/// The chapters in the marker object (section 3.7), whose times have units of 100 ns.
+pub fn chapters(head: &[u8]) -> Option<Vec<Chapter>> {
+    let mut rest = object(head, &MARKERS)?;
+    let preroll = Properties::read(head).map_or(0, |properties| properties.preroll);
     rest.take(16)?;
     let count = rest.little(4)?;
     rest.take(2)?;

@@ -3,7 +3,7 @@
 //! What `avidemux` does not read of the header of an AVI (Multimedia Programming Interface and Data Specifications 1.0):
 //! its length, to notice a truncated file, its number of frames and its tags.
 
-use super::reader::Reader;
+use super::bytes::Reader;
 
 /// The minimum length of a RIFF file by its header; `None` if it is not RIFF, or was written as a stream.
 pub fn whole_length(head: &[u8]) -> Option<u64> {

@@ -2,7 +2,7 @@
 
 //! What `flvdemux` does not read of an FLV (Video File Format Specification 10.1, annex E).
 
-use super::reader::Reader;
+use super::bytes::Reader;
 
 /// Length of the header of a tag.
 const TAG: u64 = 11;

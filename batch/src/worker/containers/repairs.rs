@@ -3,9 +3,8 @@
 //! What to correct in a file for the demuxers of GStreamer 1.22. It is found when the file is probed.
 
 use super::{
-    early::Early,
     isobmff::{durations::Durations, sample_entries::SampleEntries},
-    untimed::Untimed,
+    matroska::times::Times,
 };
 use crate::worker::pads::probes::Replacement;
 
@@ -17,10 +16,8 @@ pub struct Repairs {
     pub replacements: Vec<Replacement>,
     /// The descriptions of video in MP4 and QuickTime.
     pub sample_entries: SampleEntries,
-    /// For Matroska with timestamps before 0.
-    pub early: Option<Early>,
-    /// For ProRes in Matroska.
-    pub untimed: Option<Untimed>,
+    /// The times of packets of Matroska.
+    pub times: Times,
 }
 
 impl Repairs {

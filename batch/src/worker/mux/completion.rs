@@ -15,7 +15,7 @@ use crate::{
             chapters,
             flags::Flags,
             isobmff::moov::{Additions, TrackAdditions},
-            matroska_head::{self, Head, Properties},
+            matroska::head::{self, Head, Properties},
         },
         elements::caps::class,
         pads::clip::Window,
@@ -49,7 +49,7 @@ impl Completion<'_> {
                 entry + self.media.name(track).map_or(0, |name| name.len())
             });
             let title = self.media.title();
-            matroska_head::make_room(mux, title.as_deref(), lengths);
+            head::make_room(mux, title.as_deref(), lengths);
         }
     }
 
@@ -110,7 +110,7 @@ impl Completion<'_> {
         Ok(Head {
             title: self.media.title(),
             tracks: promises.iter().zip(self.flags(promises)).map(properties).collect(),
-            attachments: self.media.attachments.clone(),
+            attachments: self.media.extras.attachments.clone(),
             file_tags: self.media.matroska_tags(),
             date: self.media.date(),
             luminance: hdr::luminance(&self.media.main_track()?.caps),

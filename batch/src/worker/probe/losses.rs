@@ -11,7 +11,7 @@ use crate::{
     encoding::{Encoding, RAW},
     options::Recipe,
     worker::{
-        containers::{isobmff::nero::MOST_CHAPTERS, matroska_tags, timecode},
+        containers::{isobmff::nero::MOST_CHAPTERS, matroska, timecode},
         elements::caps::{PIXEL_ASPECT, depth, field, is_deep},
     },
 };
@@ -58,17 +58,17 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
         let s = if chapters == 1 { "chapter is" } else { "chapters are" };
         losses.push(format!("its {chapters} {s} left out: {holder} cannot hold chapters"));
     }
-    if media.is_ordered {
+    if media.extras.is_ordered {
         losses.push("its ordered chapters are ignored: it plays from start to end".to_owned());
     }
-    if media.is_linked {
+    if media.extras.is_linked {
         losses.push("the files that it links to (linked segments) are not included".to_owned());
     }
     if container.is_isobmff() && chapters > MOST_CHAPTERS {
         losses.push(format!("its chapters after the first {MOST_CHAPTERS} are left out"));
     }
-    if !media.attached.is_empty() && container != Container::Mkv {
-        let names = media.attached.join(", ");
+    if !media.extras.attached.is_empty() && container != Container::Mkv {
+        let names = media.extras.attached.join(", ");
         losses.push(format!("its attachments are left out: {holder} cannot hold {names}"));
     }
     let lost = media.lost_tags(container);
@@ -89,8 +89,8 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
             _ => format!("{count} tracks that GStreamer does not support are left out: {what}"),
         });
     }
-    if media.programs > 1 {
-        let others = media.programs - 1;
+    if media.programs.count > 1 {
+        let others = media.programs.count - 1;
         let s = if others == 1 { "program is" } else { "programs are" };
         losses.push(format!("its {others} other {s} left out"));
     }
@@ -251,9 +251,9 @@ pub fn of_tags(input: &Media, output: &Media) -> Vec<String> {
     let is_lost = has_location(input) && !has_location(output);
     let location = is_lost.then(|| "its location is left out".to_owned());
     let has = |tags: &gst::TagList, name: &str| tags.iter().any(|(other, _)| other == name);
-    let is_attached = |name: &str| name == "image" && input.attachments.is_some();
+    let is_attached = |name: &str| name == "image" && input.extras.attachments.is_some();
     // GStreamer does not read all of them back.
-    let is_written = |name: &str| output.is_matroska() && matroska_tags::is_written(name);
+    let is_written = |name: &str| output.is_matroska() && matroska::tags::is_written(name);
     TAGS.iter()
         .filter(|(name, _)| has(&before, name) && !has(&after, name))
         .filter(|(name, _)| !is_attached(name) && !is_written(name))

@@ -25,13 +25,10 @@ pub fn correct(element: &gst::Element, repairs: &Arc<Repairs>) {
     match &*factory_name(element) {
         "avidemux" => on_pads(element, decode_times::of_avi),
         "matroskademux" => on_pads(element, move |pad| {
-            match &all.early {
-                Some(early) => early.correct(pad),
-                None => keep_time(pad),
+            if all.times.shift == 0 {
+                keep_time(pad);
             }
-            if let Some(untimed) = &all.untimed {
-                untimed.correct(pad);
-            }
+            all.times.correct(pad);
             decode_times::of_matroska(pad);
         }),
         "mpegpsdemux" => on_pads(element, start_at_zero),

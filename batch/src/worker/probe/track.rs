@@ -9,7 +9,7 @@ use crate::{
     encoding::Encoding,
     options::Recipe,
     worker::{
-        containers::{matroska::Entry, stated::Stated},
+        containers::{matroska::entry::Entry, stated::Stated},
         elements::caps::{field, media_type},
     },
 };

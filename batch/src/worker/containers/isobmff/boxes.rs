@@ -2,8 +2,6 @@
 
 //! Boxes: their type, and their content, which may be boxes.
 
-use std::ops::Range;
-
 /// The boxes in `data`, as type and content.
 pub fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = data;
@@ -26,12 +24,6 @@ pub fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
 /// A box of this type and content.
 pub fn boxed(kind: &[u8], content: &[u8]) -> Vec<u8> {
     [&(content.len() as u32 + 8).to_be_bytes(), kind, content].concat()
-}
-
-/// The range of `part`, a part of `whole`.
-pub fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr().addr() - whole.as_ptr().addr();
-    start..start + part.len()
 }
 
 /// The number of four bytes at `at`.

@@ -9,10 +9,10 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    boxes::{boxed, find, place},
+    boxes::{boxed, find},
     trak::{Header, tracks},
 };
-use crate::worker::containers::reader::big_endian;
+use crate::worker::containers::bytes::{big_endian, place};
 
 /// The media time of an empty edit.
 const EMPTY: i64 = -1;

@@ -11,10 +11,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    boxes::{boxes, find, place},
+    boxes::{boxes, find},
     trak::{Trak, tracks},
 };
-use crate::worker::pads::probes::Replacement;
+use crate::worker::{containers::bytes::place, pads::probes::Replacement};
 
 /// Largest size of an index in bytes.
 const LARGEST_INDEX: u64 = 1 << 30;

@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    boxes::{boxed, boxes, find, place},
+    boxes::{boxed, boxes, find},
     details::{FORCED, FORCED_ROLE, ROLE_SCHEME},
     edits::hide_lead,
     index::Index,
@@ -24,6 +24,7 @@ use super::{
     user_data::{DAY, UserData},
 };
 use crate::worker::containers::{
+    bytes::place,
     chapters::Chapter,
     flags::{Flags, ROLES},
 };

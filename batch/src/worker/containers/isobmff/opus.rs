@@ -4,9 +4,10 @@
 //! `qtmux` of GStreamer 1.22 writes its numbers in the wrong byte order, and players skip the first 0.3 s of the sound.
 
 use super::{
-    boxes::{number, place},
+    boxes::number,
     trak::{Trak, tracks},
 };
+use crate::worker::containers::bytes::place;
 
 /// The highest rate that is taken for one, Hz.
 const MAX_RATE: u32 = 0xFF_FFFF;

@@ -5,9 +5,10 @@
 //! of the codec, or the number of units per second of the track.
 
 use super::{
-    boxes::{number, place},
+    boxes::number,
     trak::{Trak, tracks},
 };
+use crate::worker::containers::bytes::place;
 
 /// The rate in a sample entry, 16.16 fixed point.
 const RATE: std::ops::Range<usize> = 24..28;

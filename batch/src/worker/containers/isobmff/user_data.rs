@@ -4,7 +4,7 @@
 //! write. Into a file of the same kind, it is copied.
 
 use super::boxes::{boxed, boxes, find, number};
-use crate::{container::Container, worker::containers::matroska_tags::is_of_encoding};
+use crate::{container::Container, worker::containers::matroska::tags::is_of_encoding};
 
 /// A prefix of the keys that phones write.
 const APPLE: &str = "com.apple.quicktime.";

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Reads the fields of a header one after another.
+//! Bytes: numbers, fields that follow each other, and where a part is.
+
+use std::ops::Range;
 
 /// The bytes that are left.
 #[derive(Clone, Copy)]
@@ -33,4 +35,10 @@ impl<'a> Reader<'a> {
 /// The number in these bytes, the most significant first.
 pub fn big_endian(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+/// The range of `part`, a part of `whole`.
+pub fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
 }
