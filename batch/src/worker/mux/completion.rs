@@ -13,9 +13,9 @@ use crate::{
     worker::{
         containers::{
             chapters,
-            flags::Flags,
             isobmff::moov::{Additions, TrackAdditions},
             matroska::head::{self, Head, Properties},
+            stated::Flags,
         },
         elements::caps::class,
         pads::clip::Window,

@@ -11,13 +11,16 @@ use gst::glib::prelude::*;
 use gst_pbutils::{Discoverer, DiscovererInfo, prelude::*};
 
 use super::{
-    demux::decode_only, frameless::Frameless, repair::correct_caps, track_order::TrackOrder,
+    demux::decode_only,
+    frameless::Frameless,
+    repair::{Repairs, correct_caps},
+    track_order::TrackOrder,
     watchdog,
 };
 use crate::{
     lock::lock,
     worker::{
-        containers::{repairs::Repairs, unread},
+        containers::unread,
         elements::caps::{TRUE_HD_OR_PCM, codec_name, media_type},
         pads::probes::replace,
         pipeline::{complaints, fault},

@@ -31,11 +31,12 @@ use self::{
     frameless::Frameless,
     opened::Opened,
     own::Own,
+    repair::Repairs,
 };
 use crate::worker::{
     containers::{
         chapters, isobmff::user_data::UserData, matroska::extras::Extras, mpegts::Programs,
-        repairs::Repairs, timecode::TimeCode,
+        timecode::TimeCode,
     },
     elements::caps::{media_type, short_id},
     pipeline::fault,
@@ -138,16 +139,6 @@ impl Media {
         let media = Self::probe(input)?;
         ensure!(!media.programs.has_rare_clock, fault::RARE_CLOCK);
         Ok(media)
-    }
-
-    /// The only track of what this program decodes itself.
-    pub fn of_own(own: Own) -> Result<Self> {
-        let tracks = vec![Track::new(String::new(), own.caps()?)];
-        let container = Some(gst::Caps::new_empty_simple(own.kind()));
-        let (duration, is_seekable) = (own.duration(), matches!(own, Own::Y4m(_)));
-        let (missing_bytes, own) = (own.missing_bytes(), Some(own));
-        let media = Self::default();
-        Ok(Self { container, tracks, duration, is_seekable, missing_bytes, own, ..media })
     }
 
     /// The media type of the container; empty for an elementary stream.

@@ -2,30 +2,32 @@
 
 //! What is read of a file before GStreamer opens it.
 
-use std::path::Path;
+use std::{fs::File, io::Read, path::Path};
 
 use anyhow::{Result, bail, ensure};
 
+use super::repair::Repairs;
 use crate::worker::{
     containers::{
-        asf, avi, head,
+        asf, avi,
         isobmff::{
             durations::Durations,
-            fourccs,
             index::{self, Index},
             pcm,
-            sample_entries::SampleEntries,
+            sample_entries::{self, SampleEntries},
         },
         matroska::{extras::Extras, times::Times},
-        repairs::Repairs,
         unread,
     },
     pipeline::fault,
 };
 
+/// How much is read of the start of a file, where most containers describe themselves, bytes.
+const HEAD: u64 = 1 << 20;
+
 pub struct Opened<'a> {
     pub path: &'a Path,
-    /// Its first MiB.
+    /// Its start.
     pub head: Vec<u8>,
     /// The index of MP4 and QuickTime.
     pub index: Option<Index>,
@@ -36,7 +38,8 @@ pub struct Opened<'a> {
 impl<'a> Opened<'a> {
     /// Reads a file; fails if GStreamer must not try to.
     pub fn read(path: &'a Path) -> Result<Self> {
-        let head = head::read(path)?;
+        let mut head = Vec::new();
+        File::open(path)?.take(HEAD).read_to_end(&mut head)?;
         ensure!(!index::is_picture(&head), "is an AVIF or HEIF image, which cannot be decoded");
         let index = Index::read(path).ok();
         let has_track = index.as_ref().is_some_and(Index::has_track);
@@ -56,7 +59,7 @@ impl<'a> Opened<'a> {
         repairs.replacements.extend(asf::count(&self.head));
         if let Some(index) = &self.index {
             repairs.durations = Durations::of(index).unwrap_or_default();
-            repairs.replacements.extend(fourccs::replacements(index));
+            repairs.replacements.extend(sample_entries::codes(index));
             repairs.replacements.extend(pcm::replacements(index));
             repairs.sample_entries = SampleEntries::of(index);
         }
@@ -65,7 +68,7 @@ impl<'a> Opened<'a> {
 
     /// Why it cannot be read if the discoverer fails because of `cause`.
     pub fn better_cause(&self, cause: String) -> String {
-        let codes = self.index.as_ref().map(fourccs::of_video).unwrap_or_default();
+        let codes = self.index.as_ref().map(sample_entries::video_codes).unwrap_or_default();
         if cause == fault::NO_INDEX && !codes.is_empty() {
             let codes: Vec<_> = codes.iter().map(|code| format!("the codec {code}")).collect();
             return fault::no_decoder(&codes);

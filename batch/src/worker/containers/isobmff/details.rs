@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::{
-    boxes::{boxes, find},
+    boxes, find,
     index::Index,
     nero, shown, timecode, timed_text,
     trak::{Header, Trak},
@@ -13,8 +13,7 @@ use super::{
 };
 use crate::worker::containers::{
     chapters::Chapter,
-    flags::{Flags, ROLES},
-    stated::Stated,
+    stated::{Flags, ROLES, Stated},
     timecode::TimeCode,
 };
 

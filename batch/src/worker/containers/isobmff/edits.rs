@@ -9,7 +9,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    boxes::{boxed, find},
+    boxed, find,
     trak::{Header, tracks},
 };
 use crate::worker::containers::bytes::{big_endian, place};

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    boxes::{boxes, find},
+    boxes, find,
     trak::{Trak, tracks},
 };
 use crate::worker::{containers::bytes::place, pads::probes::Replacement};

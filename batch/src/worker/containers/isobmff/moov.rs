@@ -15,18 +15,19 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    boxes::{boxed, boxes, find},
+    boxed, boxes,
     details::{FORCED, FORCED_ROLE, ROLE_SCHEME},
     edits::hide_lead,
+    find,
     index::Index,
-    nero, opus, rates,
+    nero, sound,
     trak::{Header, tracks},
     user_data::{DAY, UserData},
 };
 use crate::worker::containers::{
     bytes::place,
     chapters::Chapter,
-    flags::{Flags, ROLES},
+    stated::{Flags, ROLES},
 };
 
 /// The start of the placeholder tag.
@@ -185,8 +186,7 @@ impl Additions {
     /// Writes them into the index of `file`, which has the placeholder.
     pub fn complete(&self, file: &Path) -> Result<()> {
         let Index { start, mut moov } = Index::read(file)?;
-        rates::remove_wrong(&mut moov);
-        opus::correct(&mut moov);
+        sound::correct(&mut moov);
         if let Some(date) = self.date.and_then(|date| u64::try_from(date + FROM_1904).ok()) {
             set_dates(&mut moov, date);
         }

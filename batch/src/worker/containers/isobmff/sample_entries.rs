@@ -1,26 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `qtdemux` of GStreamer 1.22 does not read of the descriptions of samples: the header of FFV1, and the pixel aspect
-//! ratio of PNG and QuickTime Animation.
+//! What `qtdemux` of GStreamer 1.22 does not read of the descriptions of video: the header of FFV1, the pixel aspect ratio of
+//! PNG and QuickTime Animation, and four-character codes of codecs for which there is a decoder.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use gst::prelude::*;
 
-use super::{boxes::number, index::Index, trak::Trak};
+use super::{details::code, index::Index, number, trak::Trak};
 use crate::worker::{
     elements::caps::{short_id, with_aspect},
-    pads::probes::on_caps,
+    pads::probes::{Replacement, on_caps},
 };
 
-/// The descriptions of the samples of video tracks.
-#[derive(Clone, Debug, Default)]
-pub struct SampleEntries(Arc<Vec<SampleEntry>>);
+/// The descriptions of video tracks with such fields, by the ids of the tracks.
+#[derive(Debug, Default)]
+pub struct SampleEntries(HashMap<u32, Fields>);
 
-#[derive(Debug)]
-struct SampleEntry {
-    /// The id of its track.
-    track: u32,
+#[derive(Clone, Debug)]
+struct Fields {
     /// The header of FFV1.
     header: Option<gst::Buffer>,
     aspect: Option<gst::Fraction>,
@@ -29,30 +27,24 @@ struct SampleEntry {
 impl SampleEntries {
     /// The first one of each video track.
     pub fn of(index: &Index) -> Self {
-        Self(Arc::new(index.tracks().filter_map(SampleEntry::of).collect()))
+        Self(index.tracks().filter_map(|track| Some((track.id()?, Fields::of(track)?))).collect())
     }
 
     /// Completes the caps at the pad `pad` of the demuxer.
     pub fn complete(&self, pad: &gst::Pad) {
-        let entries = self.0.clone();
-        let track = pad.stream_id().and_then(|id| short_id(&id).parse::<u32>().ok());
-        on_caps(pad, move |caps| {
-            entries.iter().find(|entry| Some(entry.track) == track)?.completed(caps)
-        });
+        let track = pad.stream_id().and_then(|id| short_id(&id).parse().ok());
+        let Some(fields) = track.and_then(|track| self.0.get(&track)).cloned() else { return };
+        on_caps(pad, move |caps| fields.completed(caps));
     }
 }
 
-impl SampleEntry {
+impl Fields {
     fn of(track: Trak<'_>) -> Option<Self> {
         let entry = track.entry()?;
         let header = entry.of_video(b"glbl").filter(|_| entry.code == b"FFV1");
+        let header = header.map(|header| gst::Buffer::from_slice(header.to_vec()));
         let aspect = entry.of_video(b"pasp").and_then(aspect);
-        let is_useful = header.is_some() || aspect.is_some();
-        is_useful.then_some(Self {
-            track: track.id()?,
-            header: header.map(|header| gst::Buffer::from_slice(header.to_vec())),
-            aspect,
-        })
+        (header.is_some() || aspect.is_some()).then_some(Self { header, aspect })
     }
 
     /// The `caps` with what they lack; `None` if they lack nothing.
@@ -69,4 +61,43 @@ impl SampleEntry {
 fn aspect(content: &[u8]) -> Option<gst::Fraction> {
     let side = |at: usize| i32::try_from(number(content, at)?).ok().filter(|&n| n > 0);
     Some(gst::Fraction::new(side(0)?, side(4)?))
+}
+
+/// Codes that it does not know, and one of the same codec that it knows.
+const SAME: [(&[u8; 4], &[u8; 4]); 1] = [
+    // DNxHR is a newer form of DNxHD, which its decoder also decodes.
+    (b"AVdh", b"AVdn"),
+];
+
+/// The codes in an index to replace; none in most files.
+pub fn codes(index: &Index) -> impl Iterator<Item = Replacement> {
+    index.tracks().filter_map(|track| {
+        let code = track.entry()?.code;
+        let (_, known) = SAME.iter().find(|(unknown, _)| *unknown == code)?;
+        Some(index.replacement(code, **known))
+    })
+}
+
+/// The codes of the video tracks in an index that have frames.
+pub fn video_codes(index: &Index) -> Vec<String> {
+    let videos = index
+        .tracks()
+        .filter(|track| track.is_video() && track.sizes().is_some_and(|(_, frames)| frames > 0));
+    videos.filter_map(|track| Some(code(track.entry()?.code))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::boxed, *};
+
+    #[test]
+    fn an_unknown_code_is_found_at_its_place() {
+        for (code, expected) in [(b"AVdh", Some((100 + 8 * 5 + 12, *b"AVdn"))), (b"avc1", None)] {
+            let table = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &boxed(code, b"")].concat();
+            let track = [*b"stsd", *b"stbl", *b"minf", *b"mdia", *b"trak"];
+            let moov = track.iter().fold(table, |content, kind| boxed(kind, &content));
+            let index = Index { start: 100, moov };
+            assert!(codes(&index).eq(expected));
+        }
+    }
 }

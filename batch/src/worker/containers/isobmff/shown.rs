@@ -2,10 +2,7 @@
 
 //! How a track is shown: the matrix in its header, and boxes in the description of its samples.
 
-use super::{
-    boxes::{boxes, number},
-    trak::Trak,
-};
+use super::{boxes, number, trak::Trak};
 use crate::worker::containers::stated::{DOLBY_VISION, SPHERE, cropped, dolby_vision};
 
 /// The identifier of the description of spherical video, version 1.
@@ -61,7 +58,7 @@ fn crop(clap: &[u8], video: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::boxes::boxed, *};
+    use super::{super::boxed, *};
     use crate::worker::containers::stated::DOLBY_VISION_5;
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use super::{boxes::number, trak::Trak};
+use super::{number, trak::Trak};
 use crate::worker::containers::timecode::TimeCode;
 
 /// The first time code of a time code track of `file`; `None` if it is another track.

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use super::{boxes::number, trak::Trak};
+use super::{number, trak::Trak};
 
 /// Whether texts of a `track` of `file` have styles.
 pub fn has_styles(file: &Path, track: Trak<'_>) -> bool {

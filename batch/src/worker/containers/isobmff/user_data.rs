@@ -3,7 +3,7 @@
 //! The user data of MP4 and QuickTime files: the tags, of which `qtdemux` of GStreamer 1.22 reads only some, and what cameras
 //! write. Into a file of the same kind, it is copied.
 
-use super::boxes::{boxed, boxes, find, number};
+use super::{boxed, boxes, find, number};
 use crate::{container::Container, worker::containers::matroska::tags::is_of_encoding};
 
 /// A prefix of the keys that phones write.

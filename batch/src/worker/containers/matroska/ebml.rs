@@ -9,24 +9,13 @@ use crate::worker::containers::bytes::big_endian;
 /// An element without meaning.
 pub const VOID: u32 = 0xEC;
 
-/// The start of an element.
-pub struct Start {
-    /// Its id, including the length marker.
-    pub id: u32,
-    /// The size of its data; `None` if it is unknown (section 6.2).
-    pub size: Option<u64>,
-    /// The length of id and size.
-    pub length: usize,
-}
-
-impl Start {
-    pub fn read(bytes: &[u8]) -> Option<Self> {
-        let (id, id_length) = vint(bytes, true)?;
-        let (size, size_length) = vint(bytes.get(id_length..)?, false)?;
-        let is_unknown = size == (1 << (7 * size_length)) - 1;
-        let (id, length) = (u32::try_from(id).ok()?, id_length + size_length);
-        Some(Self { id, size: (!is_unknown).then_some(size), length })
-    }
+/// The id of the element at the start of `bytes`, including the length marker, the size of its data if that is known
+/// (section 6.2), and the length of both fields.
+pub fn start(bytes: &[u8]) -> Option<(u32, Option<u64>, usize)> {
+    let (id, id_length) = vint(bytes, true)?;
+    let (size, size_length) = vint(bytes.get(id_length..)?, false)?;
+    let is_unknown = size == (1 << (7 * size_length)) - 1;
+    Some((u32::try_from(id).ok()?, (!is_unknown).then_some(size), id_length + size_length))
 }
 
 /// The variable-length integer at the start of `bytes`, of at most 8 bytes, including its marker if `keeps_marker`, and
@@ -52,11 +41,11 @@ pub struct Element<'a> {
 pub fn elements(data: &[u8]) -> impl Iterator<Item = Element<'_>> {
     let mut rest = data;
     std::iter::from_fn(move || {
-        let start = Start::read(rest)?;
-        let end = usize::try_from(start.size?).ok()?.checked_add(start.length)?;
+        let (id, size, start) = start(rest)?;
+        let end = usize::try_from(size?).ok()?.checked_add(start)?;
         let (bytes, after) = rest.split_at_checked(end)?;
         rest = after;
-        Some(Element { id: start.id, bytes, data: &bytes[start.length..] })
+        Some(Element { id, bytes, data: &bytes[start..] })
     })
 }
 

@@ -4,10 +4,7 @@
 
 use super::ebml::{Element, elements, nested};
 use crate::worker::{
-    containers::{
-        flags::{Flags, ROLES},
-        stated::{DOLBY_VISION, SPHERE, Stated, cropped, dolby_vision},
-    },
+    containers::stated::{DOLBY_VISION, Flags, ROLES, SPHERE, Stated, cropped, dolby_vision},
     elements::caps::WEBVTT,
 };
 

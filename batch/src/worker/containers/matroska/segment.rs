@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::ebml::{Element, Start, nested, vint};
+use super::ebml::{Element, nested, start, vint};
 use crate::worker::containers::bytes::{big_endian, place};
 
 const SEGMENT: u32 = 0x1853_8067;
@@ -233,7 +233,7 @@ fn head(mut file: &File, at: u64) -> Result<(u32, u64, Option<u64>)> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(at))?;
     file.take(12).read_to_end(&mut bytes)?;
-    let Start { id, size, length } = Start::read(&bytes).context("no element")?;
+    let (id, size, length) = start(&bytes).context("no element")?;
     Ok((id, at + length as u64, size))
 }
 

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Sample entries of sound that `qtmux` of GStreamer 1.22 writes wrongly.
+
+use super::{
+    number,
+    trak::{Trak, tracks},
+};
+use crate::worker::containers::bytes::place;
+
+/// The rate in a sample entry, 16.16 fixed point (ISO/IEC 14496-12, section 12.2.3).
+const RATE: std::ops::Range<usize> = 24..28;
+/// The highest rate of the input of Opus that is taken for one, Hz.
+const MAX_RATE: u32 = 0xFF_FFFF;
+
+/// Corrects the index `moov`.
+pub fn correct(moov: &mut [u8]) {
+    let rates: Vec<_> = tracks(moov).filter_map(low_rate).map(|rate| place(moov, rate)).collect();
+    // The rate is then that of the codec, or the number of units per second of the track, as with ffmpeg.
+    rates.into_iter().for_each(|rate| moov[rate].fill(0));
+    let opus: Vec<_> = tracks(moov).filter_map(opus).map(|fields| place(moov, fields)).collect();
+    for fields in opus {
+        // The samples to skip at the start, the rate of the input and the gain.
+        for field in [0..2, 2..6, 6..8] {
+            moov[fields.clone()][field].reverse();
+        }
+    }
+}
+
+/// The rate of a track of audio above 65,535 Hz: its field only has the low 16 bits.
+fn low_rate(track: Trak<'_>) -> Option<&[u8]> {
+    let scale = track.media()?.number;
+    let rate = track.entry()?.content.get(RATE)?;
+    let is_audio = track.handler()? == b"soun";
+    (is_audio && scale > 0xFFFF && number(rate, 0)? == scale << 16).then_some(rate)
+}
+
+/// The fields of a track of Opus (Encapsulation of Opus in ISO Base Media File Format, section 4.3.2) in the wrong byte
+/// order, with which players skip the first 0.3 s: the rate is impossible.
+fn opus(track: Trak<'_>) -> Option<&[u8]> {
+    let entry = track.entry()?.content;
+    let at = entry.windows(4).position(|kind| kind == b"dOps")?;
+    // After the version and the number of channels.
+    let fields = entry.get(at + 6..at + 14)?;
+    (number(fields, 2)? > MAX_RATE).then_some(fields)
+}
