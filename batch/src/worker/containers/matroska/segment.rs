@@ -120,12 +120,16 @@ impl Segment {
                 self.file.seek(SeekFrom::Start(data)).ok()?;
                 (&self.file).take(size?.min(12)).read_to_end(&mut bytes).ok()?;
                 if id == TIMESTAMP {
-                    cluster = big_endian(&bytes) as i64;
+                    cluster = i64::try_from(big_endian(&bytes)).unwrap_or(i64::MAX);
                     continue;
                 }
                 let (track, length) = vint(&bytes, false)?;
                 let relative = i16::from_be_bytes(*bytes.get(length..)?.first_chunk()?);
-                return Some(Packet { track, cluster, time: cluster + i64::from(relative) });
+                return Some(Packet {
+                    track,
+                    cluster,
+                    time: cluster.saturating_add(relative.into()),
+                });
             }
         })
     }

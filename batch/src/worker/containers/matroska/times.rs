@@ -27,7 +27,7 @@ const FIRST: usize = 64;
 /// Latest time of a cluster that may have packets before 0: the time of a packet is a signed 16-bit offset from it.
 const LATEST: i64 = 1 << 15;
 /// How far times may differ from those of equal frames, nanoseconds: files round them to a millisecond.
-const TOLERANCE: i64 = 2_000_000;
+const TOLERANCE: f64 = 2e6;
 
 #[derive(Debug, Default)]
 pub struct Times {
@@ -66,10 +66,11 @@ impl Times {
             let track = extras.tracks.iter().find(|track| track.number == packet.track);
             let delay = track.and_then(|track| i64::try_from(track.delay).ok()).unwrap_or(0);
             // The demuxer also limits the packets that only prime a decoder to 0.
-            let time = ((packet.time + shift) * extras.unit - delay).max(0);
+            let time =
+                (packet.time + shift).saturating_mul(extras.unit).saturating_sub(delay).max(0);
             self.early.entry(packet.track).or_default().push_back(time);
         }
-        self.shift = shift * extras.unit;
+        self.shift = shift.saturating_mul(extras.unit);
     }
 
     fn read_prores(&mut self, segment: &mut Segment, extras: &Extras) {
@@ -80,7 +81,7 @@ impl Times {
             return;
         }
         for packet in segment.packets().filter(|packet| is_prores(packet.track)) {
-            let time = (packet.time * extras.unit + self.shift).max(0);
+            let time = packet.time.saturating_mul(extras.unit).saturating_add(self.shift).max(0);
             self.prores.entry(packet.track).or_default().push_back(time);
         }
         if self.prores.values_mut().all(|times| are_even(times.make_contiguous())) {
@@ -115,7 +116,7 @@ impl Times {
             if buffer.pts().or(buffer.dts()).is_some() {
                 let early = lock(&early).pop_front();
                 let moved = |time: gst::ClockTime| {
-                    let time = early.unwrap_or(time.nseconds() as i64 + shift);
+                    let time = early.unwrap_or((time.nseconds() as i64).saturating_add(shift));
                     gst::ClockTime::from_nseconds(time as u64)
                 };
                 let buffer = buffer.make_mut();
@@ -130,14 +131,19 @@ impl Times {
 /// Whether frames start at 0 and are equally long.
 fn are_even(times: &[i64]) -> bool {
     let steps = times.len().saturating_sub(1).max(1) as i64;
-    let length = times.last().unwrap_or(&0) - times.first().unwrap_or(&0);
-    let is_even = |(i, time): (i64, &i64)| (time - length * i / steps).abs() <= TOLERANCE;
-    (0..).zip(times).all(is_even)
+    let step = (times.last().unwrap_or(&0) - times.first().unwrap_or(&0)) as f64 / steps as f64;
+    (0..).zip(times).all(|(i, time)| (*time as f64 - step * f64::from(i)).abs() <= TOLERANCE)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{
+            ebml::{elements, wrapped},
+            entry::Entry,
+        },
+        *,
+    };
 
     #[test]
     fn even_times_need_no_correction() {
@@ -145,5 +151,21 @@ mod tests {
             |times: &[i64]| are_even(&times.iter().map(|t| t * 1_000_000).collect::<Vec<_>>());
         assert!(is_even(&[]) && is_even(&[0]) && is_even(&[0, 33, 67, 100, 133]));
         assert!(!is_even(&[0, 33, 100, 133]) && !is_even(&[500, 533, 567]));
+    }
+
+    #[test]
+    fn a_damaged_unit_does_not_overflow() {
+        let block =
+            |time: i16| wrapped(0xA3, &[&[0x81][..], &time.to_be_bytes(), &[0; 3]].concat());
+        let cluster = [wrapped(0xE7, &[0]), block(-5), block(7)].concat();
+        let segment = wrapped(0x1853_8067, &wrapped(0x1F43_B675, &cluster));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.mkv");
+        std::fs::write(&file, segment).unwrap();
+        let track = [wrapped(0xD7, &[1]), wrapped(0x86, b"V_PRORES")].concat();
+        let track = wrapped(0xAE, &track);
+        let tracks = elements(&track).map(Entry::read).collect();
+        let extras = Extras { unit: i64::MAX, tracks, ..Extras::default() };
+        assert!(!Times::of(&file, &extras).unwrap().are_right());
     }
 }
