@@ -31,8 +31,7 @@ impl Media {
                 self.add_chapters(&asf::chapters(&file.head).unwrap_or_default());
             }
             "application/ogg" | "video/ogg" => {
-                let tags = self.tracks.iter().map(|track| &track.tags).chain([&self.tags]);
-                self.add_chapters(&chapters::of_comments(tags));
+                self.add_chapters(&chapters::of_comments(self.tag_lists()));
             }
             "video/mpegts" => self.add_mpegts(&file.head),
             _ => {}

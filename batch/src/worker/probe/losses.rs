@@ -10,6 +10,7 @@ use crate::{
     container::Container,
     encoding::{Encoding, RAW},
     options::Recipe,
+    text::counted,
     worker::{
         containers::{isobmff::nero::MOST_CHAPTERS, matroska, timecode},
         elements::caps::{PIXEL_ASPECT, depth, field, is_deep},
@@ -55,8 +56,8 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
     let holder = container.name();
     let chapters = media.chapters();
     if chapters > 0 && container == Container::Ts {
-        let s = if chapters == 1 { "chapter is" } else { "chapters are" };
-        losses.push(format!("its {chapters} {s} left out: {holder} cannot hold chapters"));
+        let chapters = are(chapters, "chapter");
+        losses.push(format!("its {chapters} left out: {holder} cannot hold chapters"));
     }
     if media.extras.is_ordered {
         losses.push("its ordered chapters are ignored: it plays from start to end".to_owned());
@@ -79,34 +80,32 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
         losses.push(format!("its {what} is left out"));
     }
     losses.extend(of_truncation(media));
-    for (i, what) in media.unknown.iter().enumerate() {
-        let count = media.unknown.iter().filter(|other| *other == what).count();
-        if media.unknown[..i].contains(what) {
-            continue;
-        }
-        losses.push(match count {
-            1 => format!("a track that GStreamer does not support is left out: {what}"),
-            _ => format!("{count} tracks that GStreamer does not support are left out: {what}"),
-        });
-    }
+    losses.extend(of_unknown(&media.unknown));
     if media.programs.count > 1 {
-        let others = media.programs.count - 1;
-        let s = if others == 1 { "program is" } else { "programs are" };
-        losses.push(format!("its {others} other {s} left out"));
+        losses.push(format!("its {} left out", are(media.programs.count - 1, "other program")));
     }
     let has_timecode = media.global_tags().iter().any(|(name, _)| name.contains("timecode"))
-        || media
-            .tracks
-            .iter()
-            .map(|track| &track.tags)
-            .chain([&media.tags])
-            .any(timecode::is_in_mxf);
+        || media.tag_lists().any(timecode::is_in_mxf);
     // `mp4mux` does not write time codes.
     let keeps_timecode = container == Container::Mov;
     if has_timecode || (media.timecode.is_some() && !keeps_timecode) {
         losses.push("its time code is left out".to_owned());
     }
     losses
+}
+
+/// The loss of tracks that the demuxer does not support; equal ones are counted.
+fn of_unknown(unknown: &[String]) -> impl Iterator<Item = String> {
+    let first = unknown.iter().enumerate().filter(|(i, what)| !unknown[..*i].contains(what));
+    first.map(|(_, what)| match unknown.iter().filter(|other| *other == what).count() {
+        1 => format!("a track that GStreamer does not support is left out: {what}"),
+        count => format!("{count} tracks that GStreamer does not support are left out: {what}"),
+    })
+}
+
+/// A count with its noun and verb.
+fn are(count: usize, noun: &str) -> String {
+    counted(count as u64, noun) + if count == 1 { " is" } else { " are" }
 }
 
 /// That the file is truncated, if it is.

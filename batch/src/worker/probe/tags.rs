@@ -39,6 +39,11 @@ impl Media {
         tags
     }
 
+    /// The tags of the tracks and of the container.
+    pub fn tag_lists(&self) -> impl Iterator<Item = &gst::TagList> {
+        self.tracks.iter().map(|track| &track.tags).chain([&self.tags])
+    }
+
     /// Those of the file and of the video.
     fn all_tags(&self) -> gst::TagList {
         let mut tags = self.tags.clone();

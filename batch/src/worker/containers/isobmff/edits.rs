@@ -9,10 +9,10 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    boxed, find,
+    Change, boxed, change, find,
     trak::{Header, tracks},
 };
-use crate::worker::containers::bytes::{big_endian, place};
+use crate::worker::containers::bytes::big_endian;
 
 /// The media time of an empty edit.
 const EMPTY: i64 = -1;
@@ -21,20 +21,9 @@ const NANOSECONDS: u128 = 1_000_000_000;
 /// An entry of an edit list: its duration in units of the presentation, and its start in those of the track.
 type Edit = (u64, i64);
 
-/// A change of bytes in the index: where they begin, and the new ones.
-type Change = (usize, Vec<u8>);
-
-/// Makes the presentation in the index `moov` begin `lead` nanoseconds later, so that the first `lead` are hidden.
-/// Changes nothing if that cannot be done in place.
-pub fn hide_lead(moov: &mut [u8], lead: u64) -> Result<()> {
-    let changes = changes(moov, lead)?;
-    for (at, bytes) in changes {
-        moov[at..at + bytes.len()].copy_from_slice(&bytes);
-    }
-    Ok(())
-}
-
-fn changes(moov: &[u8], lead: u64) -> Result<Vec<Change>> {
+/// The changes of the index `moov` that make the presentation begin `lead` nanoseconds later, so that the first `lead` are
+/// hidden; fails if that cannot be done in place.
+pub fn hide_lead(moov: &[u8], lead: u64) -> Result<Vec<Change>> {
     let movie = Header::of_movie(moov).context("no header")?;
     ensure!(movie.number > 0, "no time scale");
     let mut changes = vec![shortened(moov, movie, units(lead, movie.number))];
@@ -47,7 +36,7 @@ fn changes(moov: &[u8], lead: u64) -> Result<Vec<Change>> {
         let list = find(edits, &[b"elst"]).context("no edit list")?;
         let old = read(list).context("no edits")?;
         let new = after(&old, lead, movie.number, media.number);
-        changes.push((place(moov, edits).start, written(&new, list[0], edits.len())?));
+        changes.push(change(moov, edits, &written(&new, list[0], edits.len())?));
         changes.push(shortened(moov, header, units(lead, movie.number)));
     }
     Ok(changes)
@@ -60,8 +49,7 @@ fn units(nanoseconds: u64, scale: u32) -> u64 {
 /// The duration in a `header` of `moov`, less `units`.
 fn shortened(moov: &[u8], header: Header<'_>, units: u64) -> Change {
     let duration = big_endian(header.duration).saturating_sub(units).to_be_bytes();
-    let new = duration[8 - header.duration.len()..].to_vec();
-    (place(moov, header.duration).start, new)
+    change(moov, header.duration, &duration[8 - header.duration.len()..])
 }
 
 /// The edits in a list.

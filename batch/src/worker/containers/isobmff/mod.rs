@@ -18,8 +18,10 @@ mod timed_text;
 mod trak;
 pub mod user_data;
 
+use super::bytes::place;
+
 /// The boxes in `data`, as type and content.
-pub fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = data;
     std::iter::from_fn(move || {
         let size = number(rest, 0)? as usize;
@@ -31,18 +33,26 @@ pub fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// The content of the box at `path`, a list of nested boxes.
-pub fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
+fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
     path.iter().try_fold(data, |data, name| {
         boxes(data).find(|(kind, _)| kind == name).map(|(_, inside)| inside)
     })
 }
 
 /// A box of this type and content.
-pub fn boxed(kind: &[u8], content: &[u8]) -> Vec<u8> {
+fn boxed(kind: &[u8], content: &[u8]) -> Vec<u8> {
     [&(content.len() as u32 + 8).to_be_bytes(), kind, content].concat()
 }
 
 /// The number of four bytes at `at`.
-pub fn number(bytes: &[u8], at: usize) -> Option<u32> {
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// A change of bytes: where they begin, and the new ones.
+type Change = (usize, Vec<u8>);
+
+/// The change of `part` of an index to `new` bytes.
+fn change(moov: &[u8], part: &[u8], new: &[u8]) -> Change {
+    (place(moov, part).start, new.to_vec())
 }

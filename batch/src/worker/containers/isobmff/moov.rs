@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    boxed, boxes,
+    Change, boxed, boxes, change,
     details::{FORCED, FORCED_ROLE, ROLE_SCHEME},
     edits::hide_lead,
     find,
@@ -25,7 +25,6 @@ use super::{
     user_data::{DAY, UserData},
 };
 use crate::worker::containers::{
-    bytes::place,
     chapters::Chapter,
     stated::{Flags, ROLES},
 };
@@ -108,24 +107,22 @@ impl Additions {
         added
     }
 
-    /// Marks the tracks that do not play by default (ISO/IEC 14496-12, section 8.3.2) and the subtitles that always do.
-    fn write_flags(&self, moov: &mut [u8]) {
-        let place = |bytes: &[u8]| place(moov, bytes);
-        let places = tracks(moov).map(|track| {
-            let display = track.entry().and_then(|entry| entry.display_flags());
-            (track.find(&[b"tkhd"]).map(place), display.map(place))
-        });
-        for (TrackAdditions { flags, .. }, (header, display)) in
-            self.tracks.iter().zip(places.collect::<Vec<_>>())
-        {
+    /// The changes of the index `moov` that mark the tracks that do not play by default (ISO/IEC 14496-12, section 8.3.2)
+    /// and the subtitles that always do.
+    fn flags(&self, moov: &[u8]) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (track, TrackAdditions { flags, .. }) in tracks(moov).zip(&self.tracks) {
             // After the version and two bytes of other flags.
-            if let Some(enabled) = header.map(|at| at.start + 3).filter(|_| !flags.default) {
-                moov[enabled] &= !1;
+            let header = track.find(&[b"tkhd"]).and_then(|header| header.get(3..4));
+            if let Some(enabled) = header.filter(|_| !flags.default) {
+                changes.push(change(moov, enabled, &[enabled[0] & !1]));
             }
+            let display = track.entry().and_then(|entry| entry.display_flags());
             if let Some(display) = display.filter(|_| flags.forced) {
-                moov[display.start] |= FORCED;
+                changes.push(change(moov, display, &[display[0] | FORCED]));
             }
         }
+        changes
     }
 
     /// The index `moov`, of the same length, with the new boxes in place of the placeholder.
@@ -186,13 +183,16 @@ impl Additions {
     /// Writes them into the index of `file`, which has the placeholder.
     pub fn complete(&self, file: &Path) -> Result<()> {
         let Index { start, mut moov } = Index::read(file)?;
-        sound::correct(&mut moov);
+        let mut changes = self.flags(&moov);
+        changes.extend(sound::corrections(&moov));
         if let Some(date) = self.date.and_then(|date| u64::try_from(date + FROM_1904).ok()) {
-            set_dates(&mut moov, date);
+            changes.extend(dates(&moov, date));
         }
-        self.write_flags(&mut moov);
         if self.lead > 0 {
-            hide_lead(&mut moov, self.lead)?;
+            changes.extend(hide_lead(&moov, self.lead)?);
+        }
+        for (at, new) in changes {
+            moov[at..at + new.len()].copy_from_slice(&new);
         }
         let moov = self.with_boxes(&moov)?;
         let mut file = OpenOptions::new().write(true).open(file)?;
@@ -202,15 +202,11 @@ impl Additions {
     }
 }
 
-/// Sets the dates of the presentation, its tracks and their media, in seconds since 1904.
-fn set_dates(moov: &mut [u8], date: u64) {
+/// The changes of the dates of the presentation, its tracks and their media, in seconds since 1904.
+fn dates(moov: &[u8], date: u64) -> impl Iterator<Item = Change> {
     let of_tracks = tracks(moov).flat_map(|track| [track.header(), track.media()]);
-    let headers = of_tracks.chain([Header::of_movie(moov)]).flatten();
-    let places: Vec<_> = headers.map(|header| place(moov, header.created)).collect();
-    for place in places {
-        let size = place.len();
-        moov[place].copy_from_slice(&date.to_be_bytes()[8 - size..]);
-    }
+    let created = of_tracks.chain([Header::of_movie(moov)]).flatten().map(|header| header.created);
+    created.map(move |old| change(moov, old, &date.to_be_bytes()[8 - old.len()..]))
 }
 
 /// A `trak` with more boxes in its `udta`.

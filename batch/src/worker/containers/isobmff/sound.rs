@@ -3,28 +3,23 @@
 //! Sample entries of sound that `qtmux` of GStreamer 1.22 writes wrongly.
 
 use super::{
-    number,
+    Change, change, number,
     trak::{Trak, tracks},
 };
-use crate::worker::containers::bytes::place;
 
 /// The rate in a sample entry, 16.16 fixed point (ISO/IEC 14496-12, section 12.2.3).
 const RATE: std::ops::Range<usize> = 24..28;
 /// The highest rate of the input of Opus that is taken for one, Hz.
 const MAX_RATE: u32 = 0xFF_FFFF;
 
-/// Corrects the index `moov`.
-pub fn correct(moov: &mut [u8]) {
-    let rates: Vec<_> = tracks(moov).filter_map(low_rate).map(|rate| place(moov, rate)).collect();
-    // The rate is then that of the codec, or the number of units per second of the track, as with ffmpeg.
-    rates.into_iter().for_each(|rate| moov[rate].fill(0));
-    let opus: Vec<_> = tracks(moov).filter_map(opus).map(|fields| place(moov, fields)).collect();
-    for fields in opus {
+/// The corrections of the index `moov`.
+pub fn corrections(moov: &[u8]) -> impl Iterator<Item = Change> {
+    // Without a rate, it is that of the codec, or the number of units per second of the track, as with ffmpeg.
+    let rates = tracks(moov).filter_map(low_rate).map(|rate| change(moov, rate, &[0; 4]));
+    rates.chain(tracks(moov).filter_map(opus).map(|fields| {
         // The samples to skip at the start, the rate of the input and the gain.
-        for field in [0..2, 2..6, 6..8] {
-            moov[fields.clone()][field].reverse();
-        }
-    }
+        change(moov, fields, &[1, 0, 5, 4, 3, 2, 7, 6].map(|i| fields[i]))
+    }))
 }
 
 /// The rate of a track of audio above 65,535 Hz: its field only has the low 16 bits.
