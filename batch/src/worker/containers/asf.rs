@@ -59,9 +59,15 @@ pub fn is_encrypted(head: &[u8]) -> bool {
         && head.windows(16).any(|id| ENCRYPTION.iter().any(|object| id == object))
 }
 
+/// The number of `size` bytes at `at` in the file properties object (section 3.2).
+fn property(head: &[u8], at: usize, size: u64) -> Option<u64> {
+    Reader::at(object(head, &PROPERTIES)?.0, at).little(size)
+}
+
 /// The length of the file, unless it is a broadcast.
 pub fn whole_length(head: &[u8]) -> Option<u64> {
-    Properties::read(head)?.length
+    let is_broadcast = property(head, 64, 4)? & 1 != 0;
+    property(head, 16, 8).filter(|length| !is_broadcast && *length > 0)
 }
 
 /// When the first packet is sent. Its time is 0 for `asfdemux`.
@@ -87,27 +93,11 @@ fn send_time(head: &[u8]) -> Option<u64> {
     packet.little(4)
 }
 
-/// Fields of the file properties object (section 3.2).
-struct Properties {
-    length: Option<u64>,
-    /// What is added to all times, ms.
-    preroll: u64,
-}
-
-impl Properties {
-    fn read(head: &[u8]) -> Option<Self> {
-        let Reader(content) = object(head, &PROPERTIES)?;
-        let field = |at| Reader::at(content, at);
-        let is_broadcast = field(64).little(4)? & 1 != 0;
-        let length = field(16).little(8).filter(|length| !is_broadcast && *length > 0);
-        Some(Self { length, preroll: field(56).little(8)? })
-    }
-}
-
 /// The chapters in the marker object (section 3.7), whose times have units of 100 ns.
 pub fn chapters(head: &[u8]) -> Option<Vec<Chapter>> {
     let mut rest = object(head, &MARKERS)?;
-    let preroll = Properties::read(head).map_or(0, |properties| properties.preroll);
+    // What is added to all times, ms.
+    let preroll = property(head, 56, 8).unwrap_or(0);
     rest.take(16)?;
     let count = rest.little(4)?;
     rest.take(2)?;

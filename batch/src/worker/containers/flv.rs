@@ -17,10 +17,11 @@ const ARRAY: u64 = 8;
 
 /// The type and content of the tags.
 fn tags(head: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
-    let mut rest = Reader::at(head, if head.starts_with(b"FLV") { 5 } else { head.len() });
-    // The header has its own length.
-    let start = rest.big(4).and_then(|length| usize::try_from(length).ok());
-    let mut rest = Reader::at(head, start.unwrap_or(head.len()));
+    let mut rest = Reader(head.strip_prefix(b"FLV").unwrap_or_default());
+    // Version and flags; then the length of the header, which has nine bytes so far.
+    rest.take(2);
+    let length = rest.big(4).unwrap_or(0);
+    rest.take(length.saturating_sub(9));
     std::iter::from_fn(move || {
         // After the length of the previous tag.
         rest.take(4)?;

@@ -3,8 +3,6 @@
 //! What `tsdemux` does not report about MPEG transport streams (ISO/IEC 13818-1): the number of programs, the streams
 //! of the first program that it does not support, and how often the clock of that program comes.
 
-use std::collections::HashMap;
-
 const PACKET: usize = 188;
 /// Size of an M2TS packet, which starts with a clock.
 const LONG_PACKET: usize = 192;
@@ -66,13 +64,10 @@ pub fn programs(head: &[u8]) -> Programs {
     let clock_id = map.and_then(|map| map.get(5..7)).map(thirteen_bits);
     // Streams of tables do not count.
     let mut streams = map.and_then(streams).unwrap_or_default();
-    let mut carried = HashMap::new();
-    for packet in packets {
-        let is_data =
-            payload(packet).is_some_and(|data| is_start(packet) && data.starts_with(&[0, 0, 1]));
-        *carried.entry(id(packet)).or_insert(false) |= is_data;
-    }
-    streams.retain(|(id, _)| carried.get(id) == Some(&true));
+    let begins_data = |packet: &[u8]| {
+        is_start(packet) && payload(packet).is_some_and(|data| data.starts_with(&[0, 0, 1]))
+    };
+    streams.retain(|(of, _)| packets.iter().any(|p| id(p) == *of && begins_data(p)));
     let times =
         packets.iter().filter(|packet| Some(id(packet)) == clock_id).filter_map(|p| clock(p));
     Programs { count: entries.len(), streams, has_rare_clock: is_rare(&times.collect::<Vec<_>>()) }

@@ -70,7 +70,6 @@ impl<'a> Element<'a> {
         self.children(id).next()
     }
 
-    /// The number in it.
     pub fn number(self) -> u64 {
         big_endian(self.data)
     }
@@ -80,7 +79,7 @@ impl<'a> Element<'a> {
         self.child(id).map(Self::number)
     }
 
-    /// The floating-point number of 4 or 8 bytes in it.
+    /// The floating-point number of 4 or 8 bytes.
     pub fn float(self) -> Option<f64> {
         match *self.data {
             [a, b, c, d] => Some(f32::from_be_bytes([a, b, c, d]).into()),
@@ -89,7 +88,6 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// The text in it.
     pub fn text(self) -> Cow<'a, str> {
         let end = self.data.split(|&byte| byte == 0).next();
         String::from_utf8_lossy(end.unwrap_or_default())

@@ -61,13 +61,11 @@ pub struct Packet {
     pub track: u64,
     /// The time of its cluster.
     pub cluster: i64,
-    /// Its time.
     pub time: i64,
 }
 
 /// An open file and the start of the data of its segment.
 pub struct Segment {
-    /// The file.
     pub file: File,
     /// Offset of the data of the segment.
     pub data: u64,
@@ -89,18 +87,17 @@ impl Segment {
         }
     }
 
-    /// The top-level elements before the first cluster: id and offset.
-    pub fn top(&mut self) -> Vec<(u32, u64)> {
-        let (mut at, mut found) = (self.data, Vec::new());
-        while let Ok((id, data, size)) = head(&self.file, at) {
-            if id == CLUSTER {
-                break;
+    /// The offset of the first top-level element `id` before the first cluster.
+    fn position(&self, id: u32) -> Option<u64> {
+        let mut at = self.data;
+        loop {
+            let (found, data, size) = head(&self.file, at).ok()?;
+            match found {
+                _ if found == id => return Some(at),
+                CLUSTER => return None,
+                _ => at = data.checked_add(size?)?,
             }
-            found.push((id, at));
-            let Some(size) = size else { break };
-            at = data.saturating_add(size);
         }
-        found
     }
 
     /// The packets in the clusters.
@@ -172,10 +169,11 @@ impl Segment {
 
     /// The top-level element `id`, found before the first cluster or by the index there; fails if it is damaged.
     pub fn read(&mut self, id: u32) -> Result<Option<Part>> {
-        let top = self.top();
-        let own = top.iter().find(|(found, _)| *found == id).map(|(_, at)| *at);
-        if own.is_some() || id == SEEK_HEAD {
-            return own.map(|at| self.read_at(id, at)).transpose();
+        if let Some(at) = self.position(id) {
+            return self.read_at(id, at).map(Some);
+        }
+        if id == SEEK_HEAD {
+            return Ok(None);
         }
         let Some(index) = self.read(SEEK_HEAD)? else { return Ok(None) };
         let position = seek(&index, id).and_then(|seek| seek.field(SEEK_POSITION));
