@@ -99,7 +99,7 @@ impl Media {
     }
 
     fn add_matroska(&mut self, mut extras: Extras) {
-        for entry in extras.tracks.drain(..) {
+        for mut entry in extras.tracks.drain(..) {
             let own = self.tracks.iter().position(|track| track.id == entry.id);
             let is_like = |track: &Track| track.id.is_empty() && entry.may_be(track.kind());
             let own = own.or_else(|| self.tracks.iter().position(is_like));
@@ -108,7 +108,7 @@ impl Media {
                 track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
             }
             track.id.clone_from(&entry.id);
-            track.stated.clone_from(&entry.stated);
+            track.stated = std::mem::take(&mut entry.stated);
             track.entry = Some(entry);
         }
         self.extras = extras;
