@@ -2,7 +2,11 @@
 
 //! Bytes: numbers, fields that follow each other, and where a part is.
 
-use std::ops::Range;
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    ops::Range,
+};
 
 /// The bytes that are left.
 #[derive(Clone, Copy)]
@@ -35,6 +39,14 @@ impl<'a> Reader<'a> {
 /// The number in these bytes, the most significant first.
 pub fn big_endian(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+/// The bytes at `offset` in `file`.
+pub fn read_at<const SIZE: usize>(mut file: &File, offset: u64) -> io::Result<[u8; SIZE]> {
+    let mut bytes = [0; SIZE];
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The range of `part`, a part of `whole`.

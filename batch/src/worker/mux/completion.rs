@@ -13,7 +13,7 @@ use crate::{
     worker::{
         containers::{
             chapters,
-            isobmff::moov::{Additions, TrackAdditions},
+            isobmff::{Additions, TrackAdditions},
             matroska::head::{self, Head, Properties},
             stated::Flags,
         },

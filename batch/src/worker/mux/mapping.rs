@@ -12,7 +12,7 @@ use crate::{
     container::Container,
     options::{Recipe, Tracks},
     worker::{
-        containers::matroska::entry::Codec,
+        containers::matroska::Codec,
         elements::caps::{
             TRUE_HD_OR_PCM, WEBVTT, codec_name, has_decoder, has_element, is_raw, is_text,
         },

@@ -35,7 +35,7 @@ use crate::{
     container::Container,
     protocol::{Say, Segment, Setup, Span, note_all},
     worker::{
-        containers::{chapters, matroska::segment::damage},
+        containers::{chapters, matroska},
         pads::clip::Window,
         pipeline::{
             Pipeline,
@@ -63,7 +63,7 @@ impl Mux<'_> {
         let mut refused = Vec::new();
         let window = self.window(&media)?;
         if media.is_matroska() {
-            note_all(say, damage(self.input));
+            note_all(say, matroska::damage(self.input));
         }
         loop {
             let mapping =

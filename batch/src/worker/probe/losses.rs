@@ -12,7 +12,7 @@ use crate::{
     options::Recipe,
     text::counted,
     worker::{
-        containers::{isobmff::nero::MOST_CHAPTERS, matroska, timecode},
+        containers::{isobmff::MOST_CHAPTERS, matroska, timecode},
         elements::caps::{PIXEL_ASPECT, depth, field, is_deep},
     },
 };

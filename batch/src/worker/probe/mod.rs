@@ -35,8 +35,7 @@ use self::{
 };
 use crate::worker::{
     containers::{
-        chapters, isobmff::user_data::UserData, matroska::extras::Extras, mpegts::Programs,
-        timecode::TimeCode,
+        chapters, isobmff::UserData, matroska::Extras, mpegts::Programs, timecode::TimeCode,
     },
     elements::caps::{media_type, short_id},
     pipeline::fault,

@@ -10,13 +10,8 @@ use super::repair::Repairs;
 use crate::worker::{
     containers::{
         asf, avi,
-        isobmff::{
-            durations::Durations,
-            index::{self, Index},
-            pcm,
-            sample_entries::{self, SampleEntries},
-        },
-        matroska::{extras::Extras, times::Times},
+        isobmff::{Durations, Index, SampleEntries, index, pcm, sample_entries},
+        matroska::{Extras, Times},
         unread,
     },
     pipeline::fault,

@@ -13,8 +13,8 @@ use gst_video::VideoTransferFunction;
 use crate::worker::{
     containers::{
         av1, decode_times,
-        isobmff::{durations::Durations, sample_entries::SampleEntries},
-        matroska::times::Times,
+        isobmff::{Durations, SampleEntries},
+        matroska::Times,
         shared_times, wave_header,
     },
     elements::{

@@ -6,7 +6,7 @@ use super::{Media, Track};
 use crate::{
     container::Container,
     worker::containers::{
-        isobmff::user_data::UserData,
+        isobmff::UserData,
         matroska::tags::{FileTags, comments, named},
     },
 };

@@ -9,7 +9,7 @@ use crate::{
     encoding::Encoding,
     options::Recipe,
     worker::{
-        containers::{matroska::entry::Entry, stated::Stated},
+        containers::{matroska::Entry, stated::Stated},
         elements::caps::{field, media_type},
     },
 };

@@ -6,11 +6,7 @@
 use gst::prelude::*;
 use gst_video::guess_framerate;
 
-use super::{
-    edits,
-    index::Index,
-    trak::{Header, Trak},
-};
+use super::{Header, Index, Trak, edits};
 use crate::worker::pads::probes::{Replacement, on_caps};
 
 /// The durations of a file to replace; none in most files.

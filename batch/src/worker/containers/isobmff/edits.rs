@@ -8,10 +8,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{
-    Change, boxed, change, find,
-    trak::{Header, tracks},
-};
+use super::{Change, Header, boxed, change, find, tracks};
 use crate::worker::containers::bytes::big_endian;
 
 /// The media time of an empty edit.

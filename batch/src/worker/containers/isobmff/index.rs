@@ -10,10 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{
-    boxes, find,
-    trak::{Trak, tracks},
-};
+use super::{Trak, boxes, find, tracks};
 use crate::worker::{containers::bytes::place, pads::probes::Replacement};
 
 /// Largest size of an index in bytes.

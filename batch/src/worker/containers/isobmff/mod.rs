@@ -3,12 +3,12 @@
 //! Parts of MP4 and QuickTime files that `qtdemux` ignores or misreads, or that `qtmux` does not write (ISO/IEC 14496-12;
 //! QuickTime File Format).
 
-pub mod details;
-pub mod durations;
+mod details;
+mod durations;
 mod edits;
 pub mod index;
-pub mod moov;
-pub mod nero;
+mod moov;
+mod nero;
 pub mod pcm;
 pub mod sample_entries;
 mod shown;
@@ -16,8 +16,18 @@ mod sound;
 mod timecode;
 mod timed_text;
 mod trak;
-pub mod user_data;
+mod user_data;
 
+use self::trak::{Header, Trak, tracks};
+pub use self::{
+    details::Details,
+    durations::Durations,
+    index::Index,
+    moov::{Additions, TrackAdditions},
+    nero::MOST_CHAPTERS,
+    sample_entries::SampleEntries,
+    user_data::UserData,
+};
 use super::bytes::place;
 
 /// The boxes in `data`, as type and content.

@@ -15,13 +15,10 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    Change, boxed, boxes, change,
+    Change, Header, Index, boxed, boxes, change,
     details::{FORCED, FORCED_ROLE, ROLE_SCHEME},
     edits::hide_lead,
-    find,
-    index::Index,
-    nero, sound,
-    trak::{Header, tracks},
+    find, nero, sound, tracks,
     user_data::{DAY, UserData},
 };
 use crate::worker::containers::{

@@ -4,7 +4,7 @@
 //! 65,535 Hz. `qtdemux` of Debian 12 then reads the times from outside of its table and may stop after the first packet,
 //! and outputs A-law one byte at a time. Without that statement, it outputs chunks.
 
-use super::{index::Index, number, trak::Trak};
+use super::{Index, Trak, number};
 use crate::worker::pads::probes::Replacement;
 
 /// The compression id and the packet size in a sample entry.

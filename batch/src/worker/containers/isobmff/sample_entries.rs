@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use gst::prelude::*;
 
-use super::{details::code, index::Index, number, trak::Trak};
+use super::{Index, Trak, details::code, number};
 use crate::worker::{
     elements::caps::{short_id, with_aspect},
     pads::probes::{Replacement, on_caps},

@@ -2,7 +2,7 @@
 
 //! How a track is shown: the matrix in its header, and boxes in the description of its samples.
 
-use super::{boxes, number, trak::Trak};
+use super::{Trak, boxes, number};
 use crate::worker::containers::stated::{DOLBY_VISION, SPHERE, cropped, dolby_vision};
 
 /// The identifier of the description of spherical video, version 1.

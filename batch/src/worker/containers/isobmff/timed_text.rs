@@ -2,22 +2,17 @@
 
 //! Styles of texts in MP4 and QuickTime (3GPP TS 26.245), such as italics and colours, which `qtdemux` leaves out.
 
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    path::Path,
-};
+use std::{fs::File, path::Path};
 
-use super::{number, trak::Trak};
+use super::{Trak, number};
+use crate::worker::containers::bytes::read_at;
 
 /// Whether texts of a `track` of `file` have styles.
 pub fn has_styles(file: &Path, track: Trak<'_>) -> bool {
-    let Ok(mut file) = File::open(file) else { return false };
+    let Ok(file) = File::open(file) else { return false };
     samples(track).unwrap_or_default().into_iter().any(|(at, size)| {
-        let mut length = [0; 2];
-        let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut length));
         // The styles follow the text.
-        read.is_ok() && size > 2 + u32::from(u16::from_be_bytes(length))
+        read_at(&file, at).is_ok_and(|length| size > 2 + u32::from(u16::from_be_bytes(length)))
     })
 }
 

@@ -3,9 +3,16 @@
 //! Parts of Matroska files (RFC 9559) that `matroskademux` ignores or misreads, or that `matroskamux` does not write.
 
 mod ebml;
-pub mod entry;
-pub mod extras;
+mod entry;
+mod extras;
 pub mod head;
-pub mod segment;
+mod segment;
 pub mod tags;
-pub mod times;
+mod times;
+
+pub use self::{
+    entry::{Codec, Entry},
+    extras::Extras,
+    segment::damage,
+    times::Times,
+};

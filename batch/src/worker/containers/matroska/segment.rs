@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::ebml::{Element, nested, start, vint};
-use crate::worker::containers::bytes::{big_endian, place};
+use crate::worker::containers::bytes::{big_endian, place, read_at};
 
 const SEGMENT: u32 = 0x1853_8067;
 const SEEK_HEAD: u32 = 0x114D_9B74;
@@ -152,9 +152,7 @@ impl Segment {
     fn checksums(&mut self, data: u64, size: u64) -> Option<(u32, u32)> {
         const LENGTH: u64 = 6;
         let (CRC_32, _, Some(4)) = head(&self.file, data).ok()? else { return None };
-        let mut said = [0; 4];
-        self.file.seek(SeekFrom::Start(data + LENGTH - 4)).ok()?;
-        self.file.read_exact(&mut said).ok()?;
+        let said = u32::from_le_bytes(read_at(&self.file, data + LENGTH - 4).ok()?);
         let mut rest =
             BufReader::with_capacity(1 << 20, &self.file).take(size.checked_sub(LENGTH)?);
         let mut found = crc32fast::Hasher::new();
@@ -164,7 +162,7 @@ impl Segment {
             rest.consume(length);
         }
         // A truncated cluster does not count as damaged.
-        (rest.limit() == 0).then(|| (u32::from_le_bytes(said), found.finalize()))
+        (rest.limit() == 0).then(|| (said, found.finalize()))
     }
 
     /// The top-level element `id`, found before the first cluster or by the index there; fails if it is damaged.
