@@ -31,7 +31,7 @@ pub struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    /// Reads a file; fails if GStreamer must not try to.
+    /// Reads a file; fails if GStreamer must not open it.
     pub fn read(path: &'a Path) -> Result<Self> {
         let mut head = Vec::new();
         File::open(path)?.take(HEAD).read_to_end(&mut head)?;
