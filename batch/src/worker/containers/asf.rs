@@ -1,157 +1,140 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The header of ASF files, as WMV and WMA are: what `asfdemux` does not read of it. VLC states one object too many in
-//! it, and `asfdemux` then fails.
+//! The header of ASF files, as WMV and WMA are (Advanced Systems Format): what `asfdemux` does not read of it. VLC states one
+//! object too many in it, and `asfdemux` then fails.
 
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    path::Path,
-};
-
-use super::chapters::Chapter;
+use super::{bytes::Reader, chapters::Chapter};
 use crate::worker::pads::probes::Replacement;
 
-/// The identifier of the header object (Advanced Systems Format, section 3.1).
-pub const HEADER: [u8; 16] = [
-    0x30, 0x26, 0xB2, 0x75, 0x8E, 0x66, 0xCF, 0x11, 0xA6, 0xD9, 0x00, 0xAA, 0x00, 0x62, 0xCE, 0x6C,
+/// Identifiers of objects (section 10.1): the header, and in it the file properties, the markers and the extended content
+/// description.
+pub const HEADER: [u8; 16] = 0x3026_B275_8E66_CF11_A6D9_00AA_0062_CE6C_u128.to_be_bytes();
+const PROPERTIES: [u8; 16] = 0xA1DC_AB8C_47A9_CF11_8EE4_00C0_0C20_5365_u128.to_be_bytes();
+const MARKERS: [u8; 16] = 0x01CD_87F4_51A9_CF11_8EE6_00C0_0C20_5365_u128.to_be_bytes();
+const DESCRIPTIONS: [u8; 16] = 0x40A4_D0D2_07E3_D211_97F0_00A0_C95E_A850_u128.to_be_bytes();
+/// Those that say how the file is encrypted (sections 3.14, 3.15 and 4.11).
+const ENCRYPTION: [[u8; 16]; 3] = [
+    0xFBB3_1122_23BD_D211_B4B7_00A0_C955_FC6E_u128.to_be_bytes(),
+    0x14E6_8A29_2226_174C_B935_DAE0_7EE9_289C_u128.to_be_bytes(),
+    0x3385_0543_8169_E649_9B74_AD12_CB86_D58C_u128.to_be_bytes(),
 ];
-/// The identifier and the size of an object.
-const OBJECT: usize = 24;
-/// Those of the file properties and of the markers (section 10.1).
-const PROPERTIES: [u8; 16] = [
-    0xA1, 0xDC, 0xAB, 0x8C, 0x47, 0xA9, 0xCF, 0x11, 0x8E, 0xE4, 0x00, 0xC0, 0x0C, 0x20, 0x53, 0x65,
-];
-const MARKERS: [u8; 16] = [
-    0x01, 0xCD, 0x87, 0xF4, 0x51, 0xA9, 0xCF, 0x11, 0x8E, 0xE6, 0x00, 0xC0, 0x0C, 0x20, 0x53, 0x65,
-];
-/// How much of a header is read, bytes.
-const LONGEST: u64 = 1 << 20;
+/// Length of the identifier and the size of an object.
+const OBJECT: u64 = 24;
 /// The offset of the number of objects in the header, and that of the first object.
-const COUNT: u64 = 24;
-const FIRST: u64 = 30;
+const COUNT: usize = 24;
+const FIRST: usize = 30;
 
-/// The true number of objects in the header of `file`, if it states more.
-pub fn count(file: &Path) -> Option<Replacement> {
-    let mut file = File::open(file).ok()?;
-    let mut header = [0; FIRST as usize];
-    file.read_exact(&mut header).ok()?;
-    let size = size(&header).filter(|_| header.starts_with(&HEADER))?;
-    let stated = u32::from_le_bytes(*header.last_chunk::<6>()?.first_chunk()?);
-    let (mut count, mut at) = (0, FIRST);
-    while count < stated && at < size {
-        let mut object = [0; OBJECT];
-        file.seek(SeekFrom::Start(at)).ok()?;
-        file.read_exact(&mut object).ok()?;
-        at = at.checked_add(self::size(&object)?)?;
-        count += 1;
-    }
-    (count < stated && at == size).then(|| (COUNT, count.to_le_bytes()))
+/// The size of the header of a file that starts with `head`.
+fn header_size(head: &[u8]) -> Option<u64> {
+    Reader::at(head, 16).little(8).filter(|size| head.starts_with(&HEADER) && *size >= OBJECT)
 }
 
-/// What `asfdemux` does not read of a header.
-#[derive(Debug, Default)]
-pub struct Details {
-    /// The length of the file, unless it is a broadcast.
-    pub whole_length: Option<u64>,
-    pub chapters: Vec<Chapter>,
-    /// When the first packet is sent. Its time is 0 for `asfdemux`.
-    pub start: gst::ClockTime,
+/// The objects in the header, as identifier and content.
+fn objects(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let size = header_size(head).and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+    let mut rest = Reader::at(&head[..size.min(head.len())], FIRST);
+    std::iter::from_fn(move || {
+        let (id, size) = (rest.take(16)?, rest.little(8)?);
+        Some((id, rest.take(size.checked_sub(OBJECT)?)?))
+    })
 }
 
-/// The details of `file`.
-pub fn details(file: &Path) -> Details {
-    let mut head = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(LONGEST).read_to_end(&mut head));
-    if read.is_err() {
-        return Details::default();
-    }
-    let properties = object(&head, &PROPERTIES).and_then(Properties::read);
-    let preroll = properties.as_ref().map_or(0, |properties| properties.preroll);
-    let chapters = object(&head, &MARKERS).and_then(|markers| markers_in(markers, preroll));
-    Details {
-        whole_length: properties.and_then(|properties| properties.length),
-        chapters: chapters.unwrap_or_default(),
-        start: gst::ClockTime::from_mseconds(start(&head).unwrap_or(0)),
-    }
+/// The first object with this identifier.
+fn object<'a>(head: &'a [u8], id: &[u8; 16]) -> Option<Reader<'a>> {
+    objects(head).find(|(found, _)| found == id).map(|(_, content)| Reader(content))
+}
+
+/// The true number of objects in the header, if it states more.
+pub fn count(head: &[u8]) -> Option<Replacement> {
+    let stated = Reader::at(head, COUNT).little(4)? as u32;
+    let size =
+        objects(head).fold(FIRST as u64, |size, (_, content)| size + OBJECT + content.len() as u64);
+    let count = objects(head).count() as u32;
+    (header_size(head)? == size && count < stated).then(|| (COUNT as u64, count.to_le_bytes()))
+}
+
+/// Whether the file is encrypted.
+pub fn is_encrypted(head: &[u8]) -> bool {
+    head.starts_with(&HEADER)
+        && head.windows(16).any(|id| ENCRYPTION.iter().any(|object| id == object))
+}
+
+/// The number of `size` bytes at `at` in the file properties object (section 3.2).
+fn property(head: &[u8], at: usize, size: u64) -> Option<u64> {
+    Reader::at(object(head, &PROPERTIES)?.0, at).little(size)
+}
+
+/// The length of the file, unless it is a broadcast.
+pub fn whole_length(head: &[u8]) -> Option<u64> {
+    let is_broadcast = property(head, 64, 4)? & 1 != 0;
+    property(head, 16, 8).filter(|length| !is_broadcast && *length > 0)
+}
+
+/// When the first packet is sent. Its time is 0 for `asfdemux`.
+pub fn start(head: &[u8]) -> gst::ClockTime {
+    gst::ClockTime::from_mseconds(send_time(head).unwrap_or(0))
 }
 
 /// The send time of the first packet, ms (section 5.2), if it is in `head`.
-fn start(head: &[u8]) -> Option<u64> {
+fn send_time(head: &[u8]) -> Option<u64> {
     /// The header of the data object.
-    const DATA: usize = 50;
-    let begin = usize::try_from(size(head)?).ok()?;
-    let packet = head.get(begin + DATA..)?;
+    const DATA: u64 = 50;
+    let mut packet = Reader(head);
+    packet.take(header_size(head)?)?;
+    packet.take(DATA)?;
     // Error correction data come first, if a flag says so; then the lengths of three fields, and a byte of other flags.
-    let correction = match packet.first()? {
-        flags if flags & 0x80 != 0 => 1 + usize::from(flags & 0xF),
-        _ => 0,
-    };
-    let packet = packet.get(correction..)?;
-    let lengths = packet.first()?;
-    let length = |shift: u8| [0, 1, 2, 4][usize::from(lengths >> shift & 3)];
-    number(packet, 2 + length(5) + length(1) + length(3), 4)
-}
-
-/// The content of the first object in the header with this identifier.
-pub fn object<'a>(head: &'a [u8], id: &[u8; 16]) -> Option<&'a [u8]> {
-    let mut rest = head.get(FIRST as usize..).filter(|_| head.starts_with(&HEADER))?;
-    loop {
-        let object = rest.get(..OBJECT)?;
-        let (content, after) = rest.split_at_checked(usize::try_from(size(object)?).ok()?)?;
-        if object.starts_with(id) {
-            return content.get(OBJECT..);
-        }
-        rest = after;
+    let mut lengths = packet.big(1)?;
+    if lengths & 0x80 != 0 {
+        packet.take(lengths & 0xF)?;
+        lengths = packet.big(1)?;
     }
+    let length = |shift: u8| [0, 1, 2, 4][(lengths >> shift & 3) as usize];
+    packet.take(1 + length(5) + length(1) + length(3))?;
+    packet.little(4)
 }
 
-/// Fields of the file properties object (section 3.2).
-struct Properties {
-    length: Option<u64>,
-    /// What is added to all times, ms.
-    preroll: u64,
-}
-
-impl Properties {
-    fn read(content: &[u8]) -> Option<Self> {
-        let is_broadcast = number(content, 64, 4)? & 1 != 0;
-        let length = number(content, 16, 8).filter(|length| !is_broadcast && *length > 0);
-        Some(Self { length, preroll: number(content, 56, 8)? })
-    }
-}
-
-/// The marker object (section 3.7): its chapters, with times in units of 100 ns.
-fn markers_in(content: &[u8], preroll: u64) -> Option<Vec<Chapter>> {
-    let name = usize::try_from(number(content, 22, 2)?).ok()?;
-    let mut rest = content.get(24 + name..)?;
+/// The chapters in the marker object (section 3.7), whose times have units of 100 ns.
+pub fn chapters(head: &[u8]) -> Option<Vec<Chapter>> {
+    let mut rest = object(head, &MARKERS)?;
+    // What is added to all times, ms.
+    let preroll = property(head, 56, 8).unwrap_or(0);
+    rest.take(16)?;
+    let count = rest.little(4)?;
+    rest.take(2)?;
+    let name = rest.little(2)?;
+    rest.take(name)?;
     let mut chapters = Vec::new();
-    for _ in 0..number(content, 16, 4)? {
-        let (time, units) = (number(rest, 8, 8)?, usize::try_from(number(rest, 26, 4)?).ok()?);
-        let (marker, after) = rest.split_at_checked(units.checked_mul(2)?.checked_add(30)?)?;
-        let time = (time / 10_000).saturating_sub(preroll);
-        chapters
-            .push(Chapter { start: time.saturating_mul(1_000_000), title: text(&marker[30..]) });
-        rest = after;
+    for _ in 0..count {
+        rest.take(8)?;
+        let time = (rest.little(8)? / 10_000).saturating_sub(preroll);
+        rest.take(10)?;
+        let units = rest.little(4)?;
+        let title = text(rest.take(units.checked_mul(2)?)?);
+        chapters.push(Chapter { start: time.saturating_mul(1_000_000), title });
     }
     Some(chapters)
 }
 
-/// The number of `length` bytes at `at`, little-endian.
-fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
-    let bytes = bytes.get(at..at + length)?;
-    Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+/// The texts in the extended content description (section 3.11), as name and text.
+pub fn texts(head: &[u8]) -> Option<Vec<(String, String)>> {
+    let mut rest = object(head, &DESCRIPTIONS)?;
+    let mut texts = Vec::new();
+    for _ in 0..rest.little(2)? {
+        let length = rest.little(2)?;
+        let name = text(rest.take(length)?);
+        let (kind, length) = (rest.little(2)?, rest.little(2)?);
+        let value = rest.take(length)?;
+        // Others are numbers and images.
+        if kind == 0 {
+            texts.push((name, text(value)));
+        }
+    }
+    Some(texts)
 }
 
 /// A text in UTF-16, which ends at a zero.
-pub fn text(bytes: &[u8]) -> String {
+fn text(bytes: &[u8]) -> String {
     let units = bytes.as_chunks::<2>().0.iter().map(|unit| u16::from_le_bytes(*unit));
     let units: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
     String::from_utf16_lossy(&units)
-}
-
-/// The size of an object, which is at least that of its own header.
-fn size(object: &[u8]) -> Option<u64> {
-    let size = u64::from_le_bytes(*object.get(16..OBJECT)?.first_chunk()?);
-    (size >= OBJECT as u64).then_some(size)
 }

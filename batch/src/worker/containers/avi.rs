@@ -1,22 +1,54 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! AVI files: their length, since `avidemux` does not report a truncated file, and their number of frames.
+//! What `avidemux` does not read of the header of an AVI (Multimedia Programming Interface and Data Specifications 1.0):
+//! its length, to notice a truncated file, its number of frames and its tags.
 
-use std::{fs::File, io::Read, path::Path};
+use super::bytes::Reader;
 
 /// The minimum length of a RIFF file by its header; `None` if it is not RIFF, or was written as a stream.
-pub fn whole_length(file: &Path) -> Option<u64> {
-    let mut head = [0; 8];
-    File::open(file).ok()?.read_exact(&mut head).ok()?;
-    let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-    (head.starts_with(b"RIFF") && size < u32::MAX - 8).then_some(u64::from(size) + 8)
+pub fn whole_length(head: &[u8]) -> Option<u64> {
+    let size = Reader::at(head, 4).little(4)?;
+    (head.starts_with(b"RIFF") && size < u64::from(u32::MAX) - 8).then_some(size + 8)
 }
 
 /// The minimum number of frames by the header of an AVI.
-pub fn frames(file: &Path) -> Option<u64> {
-    let mut head = [0; 52];
-    File::open(file).ok()?.read_exact(&mut head).ok()?;
+pub fn frames(head: &[u8]) -> Option<u64> {
     // The lists `AVI ` and `hdrl`, and `avih` with eleven numbers, of which this is the fifth.
-    let is_avi = &head[8..12] == b"AVI " && &head[24..28] == b"avih";
-    is_avi.then(|| u64::from(u32::from_le_bytes([head[48], head[49], head[50], head[51]])))
+    let is_avi = head.get(8..12)? == b"AVI " && head.get(24..28)? == b"avih";
+    Reader::at(head, 48).little(4).filter(|_| is_avi)
+}
+
+/// The texts in the list `INFO`, as id and text.
+pub fn texts(head: &[u8]) -> Option<Vec<(String, String)>> {
+    let first = head.get(12..).filter(|_| head.starts_with(b"RIFF"))?;
+    let list = chunks(first)
+        .find_map(|(id, content)| content.strip_prefix(b"INFO").filter(|_| id == b"LIST"))?;
+    let text =
+        |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').trim().to_owned();
+    Some(chunks(list).map(|(id, content)| (text(id), text(content))).collect())
+}
+
+/// The chunks of a RIFF file, as id and content.
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = Reader(bytes);
+    std::iter::from_fn(move || {
+        let (id, size) = (rest.take(4)?, rest.little(4)?);
+        let content = rest.take(size)?;
+        // They begin at even offsets.
+        rest.take(size % 2);
+        Some((id, content))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_begin_at_even_offsets() {
+        let list = b"LIST\x17\0\0\0INFOITCH\x01\0\0\0a\0IPRT\x01\0\0\0";
+        let avi = [&b"RIFF\0\0\0\0AVI "[..], list, b"3"].concat();
+        let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(texts(&avi), Some(vec![tag("ITCH", "a"), tag("IPRT", "3")]));
+    }
 }

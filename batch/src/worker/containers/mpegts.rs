@@ -3,17 +3,11 @@
 //! What `tsdemux` does not report about MPEG transport streams (ISO/IEC 13818-1): the number of programs, the streams
 //! of the first program that it does not support, and how often the clock of that program comes.
 
-use std::{collections::HashMap, fs::File, io::Read, path::Path};
-
-use anyhow::Result;
-
 const PACKET: usize = 188;
 /// Size of an M2TS packet, which starts with a clock.
 const LONG_PACKET: usize = 192;
 /// The type of private streams such as KLV, which only their descriptors distinguish.
 pub const PRIVATE_DATA: u8 = 0x06;
-/// How many bytes of a file are read.
-const HEAD: u64 = 1 << 20;
 /// The unit of the clock.
 const TICKS_PER_SECOND: u64 = 90_000;
 /// The longest time between two values of the clock that `tsdemux` of GStreamer 1.22 does not take for a jump. The
@@ -29,13 +23,6 @@ pub struct Programs {
     pub streams: Vec<(u16, u8)>,
     /// Whether `tsdemux` takes most values of the first program's clock for jumps, because they are rare.
     pub has_rare_clock: bool,
-}
-
-/// The programs in the first tables of a file, within its first megabyte.
-pub fn programs(file: &Path) -> Result<Programs> {
-    let mut head = Vec::new();
-    File::open(file)?.take(HEAD).read_to_end(&mut head)?;
-    Ok(read(&packets(&head)))
 }
 
 /// A readable name of a stream type.
@@ -62,7 +49,9 @@ fn packets(head: &[u8]) -> Vec<&[u8]> {
     packets.take_while(|packet| packet[0] == 0x47).collect()
 }
 
-fn read(packets: &[&[u8]]) -> Programs {
+/// The programs in the first tables of a file that starts with `head`.
+pub fn programs(head: &[u8]) -> Programs {
+    let packets = &packets(head)[..];
     let Some(table) = packets.iter().find_map(|packet| section(packet, 0)) else {
         return Programs::default();
     };
@@ -75,13 +64,10 @@ fn read(packets: &[&[u8]]) -> Programs {
     let clock_id = map.and_then(|map| map.get(5..7)).map(thirteen_bits);
     // Streams of tables do not count.
     let mut streams = map.and_then(streams).unwrap_or_default();
-    let mut carried = HashMap::new();
-    for packet in packets {
-        let is_data =
-            payload(packet).is_some_and(|data| is_start(packet) && data.starts_with(&[0, 0, 1]));
-        *carried.entry(id(packet)).or_insert(false) |= is_data;
-    }
-    streams.retain(|(id, _)| carried.get(id) == Some(&true));
+    let begins_data = |packet: &[u8]| {
+        is_start(packet) && payload(packet).is_some_and(|data| data.starts_with(&[0, 0, 1]))
+    };
+    streams.retain(|(of, _)| packets.iter().any(|p| id(p) == *of && begins_data(p)));
     let times =
         packets.iter().filter(|packet| Some(id(packet)) == clock_id).filter_map(|p| clock(p));
     Programs { count: entries.len(), streams, has_rare_clock: is_rare(&times.collect::<Vec<_>>()) }

@@ -51,7 +51,7 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
         Some(channels) => format!(",channels={channels}"),
         None => String::new(),
     };
-    let correct = match track.true_format {
+    let correct = match track.true_format() {
         Some(format) => format!("capssetter caps=audio/x-raw,format={format} !"),
         None => String::new(),
     };

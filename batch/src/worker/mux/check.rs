@@ -180,7 +180,7 @@ fn check_ends(media: &Media, written: &Written, say: Say) -> Result<()> {
     let tolerance = (duration / 50).max(500_000_000);
     for WrittenTrack { number, passed, .. } in &written.tracks {
         let track = &media.tracks[*number];
-        let stated = track.end.unwrap_or_default().nseconds();
+        let stated = track.stated.end.unwrap_or_default().nseconds();
         if track.is_audio() && passed.end > 0 && passed.end + tolerance < stated {
             let (number, end, stated) = (number + 1, seconds(passed.end), seconds(stated));
             note(

@@ -9,9 +9,9 @@ use super::{attempt::Attempt, mapping::Action, written::WrittenTrack};
 use crate::worker::{
     containers::{
         chapters,
-        flags::Flags,
-        matroska_head::{self, Head, Properties},
-        moov::{Additions, TrackAdditions},
+        isobmff::{Additions, TrackAdditions},
+        matroska::head::{self, Head, Properties},
+        stated::Flags,
     },
     elements::caps::class,
     probe::{Track, hdr},
@@ -24,7 +24,7 @@ impl Attempt<'_> {
             && let Some(tags) = mux.dynamic_cast_ref()
         {
             let track = |track: &Track| TrackAdditions {
-                flags: track.flags.unwrap_or(Flags::new(true)),
+                flags: track.stated.flags.unwrap_or(Flags::new(true)),
                 name: self.media.name(track),
             };
             self.additions(self.media.tracks.iter().map(track).collect()).make_room(tags);
@@ -36,7 +36,7 @@ impl Attempt<'_> {
                 entry + self.media.name(track).map_or(0, |name| name.len())
             });
             let title = self.media.title();
-            matroska_head::make_room(mux, title.as_deref(), lengths);
+            head::make_room(mux, title.as_deref(), lengths);
         }
     }
 
@@ -99,7 +99,7 @@ impl Attempt<'_> {
         Ok(Head {
             title: self.media.title(),
             tracks: written.iter().zip(self.flags(written)).map(properties).collect(),
-            attachments: self.media.attachments.clone(),
+            attachments: self.media.extras.attachments.clone(),
             file_tags: self.media.matroska_tags(),
             date: self.media.date(),
             luminance: hdr::luminance(&self.media.main_track()?.caps),
@@ -120,7 +120,7 @@ impl Attempt<'_> {
         let flags = written.iter().enumerate().map(|(i, track)| {
             let is_same = |other: &WrittenTrack| self.class(other) == self.class(track);
             let default = !written[..i].iter().any(is_same);
-            self.input(track).flags.unwrap_or(Flags::new(default))
+            self.input(track).stated.flags.unwrap_or(Flags::new(default))
         });
         flags.collect()
     }

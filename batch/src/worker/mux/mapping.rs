@@ -149,13 +149,13 @@ fn copied(track: &Track, muxer: &Muxer) -> Option<(MuxPad, Option<String>)> {
     {
         return Some((pad, None));
     }
-    if track.kind() == WEBVTT || track.true_format.is_some() {
+    if track.kind() == WEBVTT || track.true_format().is_some() {
         return None;
     }
     let pad = muxer.pad_for(&track.caps)?;
     let layout = || format!("{LOSES_LAYOUT}: {} cannot hold it", muxer.container.name());
     let styles = || "becomes plain text: GStreamer does not read its styles".to_owned();
-    let notice = pad.loses_layout.then(layout).or_else(|| track.has_styles.then(styles));
+    let notice = pad.loses_layout.then(layout).or_else(|| track.stated.has_styles.then(styles));
     let is_laced = track.entry.as_ref().is_some_and(|entry| entry.is_laced);
     let pad = if is_laced { pad.with_timestamps(&track.caps) } else { pad };
     Some((pad.with_true_rate(&track.caps), notice))

@@ -16,7 +16,7 @@ use img_parts::{
 };
 
 use super::{tiff, xmp};
-use crate::picture::PictureFormat;
+use crate::{picture::PictureFormat, worker::containers::bytes::Reader};
 
 /// PNG chunks that also apply to the output.
 const KEPT: [&[u8; 4]; 11] = [
@@ -111,10 +111,7 @@ impl Ancillary {
     }
 
     fn of_bmp(bytes: &[u8]) -> Self {
-        let number = |at: usize| {
-            let field = bytes.get(at..at + 4).and_then(|field| field.try_into().ok());
-            field.map_or(0, u32::from_le_bytes)
-        };
+        let number = |at| Reader::at(bytes, at).little(4).unwrap_or(0) as u32;
         let (x, y) = (number(38), number(42));
         // A shorter header has no resolution.
         let has_resolution = number(14) >= 40 && x > 0 && y > 0;

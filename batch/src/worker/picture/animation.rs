@@ -30,6 +30,14 @@ pub struct Animation {
     pub losses: Vec<&'static str>,
 }
 
+impl Animation {
+    /// The caps of its frames, as far as they are known.
+    pub fn caps(&self) -> gst::Caps {
+        let alpha = self.has_alpha.then(|| gst_video::VideoFormat::Rgba.to_str());
+        gst::Caps::builder(self.media_type).field_if_some("format", alpha).build()
+    }
+}
+
 pub fn probe(input: &Path) -> Result<Option<Animation>> {
     let Some(format) = animation_format(input)? else { return Ok(None) };
     let mut image = ImageReader::with_format(open(input)?, format).into_decoder()?;

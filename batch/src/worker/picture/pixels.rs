@@ -5,13 +5,16 @@
 use std::cell::Cell;
 
 use anyhow::{Context, Result};
-use gst_video::{VideoFormat, VideoFrameExt, VideoInfo};
+use gst_video::{VideoFormat, VideoInfo};
 use image::{ColorType, DynamicImage, GrayImage, ImageBuffer, RgbImage, RgbaImage};
 
 use crate::{
     protocol::Setup,
     worker::{
-        elements::filter::{configure, filter_description},
+        elements::{
+            filter::{configure, filter_description},
+            rows,
+        },
         pipeline::{Pipeline, fault},
     },
 };
@@ -79,54 +82,37 @@ const RGBA64: VideoFormat =
 
 /// `picture` as a GStreamer frame: 8-bit grey, RGB or RGBA, or 16-bit RGBA.
 pub fn frame(picture: &DynamicImage) -> Result<(VideoInfo, gst::Buffer)> {
-    let (format, row, bytes) = match picture {
-        DynamicImage::ImageLuma8(pixels) => (VideoFormat::Gray8, 1, pixels.as_raw().clone()),
-        DynamicImage::ImageRgb8(pixels) => (VideoFormat::Rgb, 3, pixels.as_raw().clone()),
-        DynamicImage::ImageRgba8(pixels) => (VideoFormat::Rgba, 4, pixels.as_raw().clone()),
-        DynamicImage::ImageLumaA8(_) => (VideoFormat::Rgba, 4, picture.to_rgba8().into_raw()),
+    let (format, bytes) = match picture {
+        DynamicImage::ImageLuma8(pixels) => (VideoFormat::Gray8, pixels.as_raw().clone()),
+        DynamicImage::ImageRgb8(pixels) => (VideoFormat::Rgb, pixels.as_raw().clone()),
+        DynamicImage::ImageRgba8(pixels) => (VideoFormat::Rgba, pixels.as_raw().clone()),
+        DynamicImage::ImageLumaA8(_) => (VideoFormat::Rgba, picture.to_rgba8().into_raw()),
         deep => {
             let numbers = deep.to_rgba16().into_raw();
-            (RGBA64, 8, numbers.iter().flat_map(|number| number.to_ne_bytes()).collect())
+            (RGBA64, numbers.iter().flat_map(|number| number.to_ne_bytes()).collect())
         }
     };
     let (width, height) = (picture.width(), picture.height());
     // Full-range sRGB, not a broadcast colour space.
     let info = VideoInfo::builder(format, width, height).fps(gst::Fraction::new(1, 1)).build()?;
-    let mut buffer = gst::Buffer::with_size(info.size())?;
-    let writable = buffer.get_mut().context("a shared buffer")?;
+    let mut buffer = rows::read(&mut bytes.as_slice(), &info)?;
+    let writable = buffer.make_mut();
     writable.set_pts(gst::ClockTime::ZERO);
     writable.set_duration(gst::ClockTime::SECOND);
-    let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(writable, &info)?;
-    let stride = frame.plane_stride()[0] as usize;
-    let row = row * width as usize;
-    let rows = frame.plane_data_mut(0)?.chunks_mut(stride);
-    for (to, from) in rows.zip(bytes.chunks_exact(row)) {
-        to[..row].copy_from_slice(from);
-    }
-    drop(frame);
     Ok((info, buffer))
 }
 
 pub fn image_of(sample: &gst::Sample) -> Result<DynamicImage> {
     let info = VideoInfo::from_caps(sample.caps().context("no caps")?)?;
-    let buffer = sample.buffer().context("no buffer")?;
-    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info)?;
     let (width, height) = (info.width(), info.height());
-    let bytes = |size: usize| -> Result<Vec<u8>> {
-        let rows = frame.plane_data(0)?.chunks(frame.plane_stride()[0] as usize);
-        Ok(rows
-            .take(height as usize)
-            .flat_map(|row| &row[..size * width as usize])
-            .copied()
-            .collect())
-    };
+    let mut bytes = Vec::new();
+    rows::write(sample.buffer().context("no buffer")?, &info, &mut bytes)?;
     let picture = match info.format() {
-        VideoFormat::Gray8 => GrayImage::from_raw(width, height, bytes(1)?).map(Into::into),
-        VideoFormat::Rgb => RgbImage::from_raw(width, height, bytes(3)?).map(Into::into),
-        VideoFormat::Rgba => RgbaImage::from_raw(width, height, bytes(4)?).map(Into::into),
+        VideoFormat::Gray8 => GrayImage::from_raw(width, height, bytes).map(Into::into),
+        VideoFormat::Rgb => RgbImage::from_raw(width, height, bytes).map(Into::into),
+        VideoFormat::Rgba => RgbaImage::from_raw(width, height, bytes).map(Into::into),
         _ => {
-            let numbers = bytes(8)?;
-            let numbers = numbers.as_chunks::<2>().0.iter().map(|pair| u16::from_ne_bytes(*pair));
+            let numbers = bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_ne_bytes(*pair));
             let pixels = ImageBuffer::from_raw(width, height, numbers.collect());
             pixels.map(DynamicImage::ImageRgba16)
         }

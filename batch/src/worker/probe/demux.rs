@@ -15,11 +15,14 @@ use std::{
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
-use super::{frameless::Frameless, repair, watchdog};
+use super::{
+    frameless::Frameless,
+    repair::{self, Repairs},
+    watchdog,
+};
 use crate::{
     lock::lock,
     worker::{
-        containers::repairs::Repairs,
         elements::{
             caps::{field, has_element, is_subtitles, media_type, short_id},
             make, pad,

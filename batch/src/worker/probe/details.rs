@@ -2,82 +2,40 @@
 
 //! What the demuxer does not report about a file.
 
-use std::path::Path;
-
-use anyhow::Result;
-
-use super::{Media, Track};
+use super::{Media, Track, opened::Opened};
 use crate::worker::{
     containers::{
         asf, avi,
         chapters::{self, Chapter},
         foreign_tags,
-        isobmff::{self, Index},
-        matroska, mpegts,
-        user_data::UserData,
+        isobmff::{Details, UserData, index},
+        matroska::Extras,
+        mpegts,
     },
-    elements::caps::{WEBVTT, codec_name, field},
+    elements::caps::{WEBVTT, codec_name},
 };
 
 impl Media {
-    /// Adds what the demuxer does not report.
-    pub(super) fn add_details(&mut self, input: &Path, index: Option<Index>) -> Result<()> {
-        let length = std::fs::metadata(input)?.len();
-        if foreign_tags::KINDS.contains(&self.kind()) {
-            self.foreign_tags = foreign_tags::read(input);
-        }
-        let whole = match self.kind() {
-            "video/quicktime" => {
-                self.user_data = index.as_ref().and_then(|index| UserData::of(input, &index.moov));
-                if let Some(data) = &self.user_data {
-                    let day = data.day.iter().map(|day| ("DATE".to_owned(), day.clone()));
-                    let texts = data.unread.iter().filter_map(|(name, value)| {
-                        Some((name.to_uppercase().replace('.', "_"), value.clone()?))
-                    });
-                    self.foreign_tags = day.chain(texts).collect();
-                }
-                let details = index.map(|index| isobmff::details(input, &index.moov));
-                self.add_isobmff(details.unwrap_or_default());
-                isobmff::whole_length(input)
+    /// Adds what the demuxer of `file` does not report.
+    pub(super) fn add_details(&mut self, file: &mut Opened<'_>) {
+        self.missing_bytes = file.missing_bytes();
+        self.foreign_tags = foreign_tags::read(&file.head);
+        match self.kind() {
+            "video/quicktime" => self.add_isobmff(file),
+            "video/x-matroska" | "video/webm" => {
+                self.add_matroska(file.extras.take().unwrap_or_default())
             }
-            "video/x-msvideo" => {
-                self.stated_frames = avi::frames(input).unwrap_or(0);
-                let unknown = |track: &mut Track| track.kind() == "audio/x-avi-unknown";
-                let unknown = self.tracks.extract_if(.., unknown);
-                self.unknown =
-                    unknown.map(|track| format!("{} in AVI", codec_name(&track.caps))).collect();
-                avi::whole_length(input)
-            }
+            "video/x-msvideo" => self.add_avi(&file.head),
             "video/x-ms-asf" => {
-                let details = asf::details(input);
-                self.late_start = details.start;
-                self.add_chapters(&details.chapters);
-                details.whole_length
+                self.late_start = asf::start(&file.head);
+                self.add_chapters(&asf::chapters(&file.head).unwrap_or_default());
             }
             "application/ogg" | "video/ogg" => {
-                let tags = self.tracks.iter().map(|track| &track.tags).chain([&self.tags]);
-                self.add_chapters(&chapters::of_comments(tags));
-                None
+                self.add_chapters(&chapters::of_comments(self.tag_lists()));
             }
-            "video/mpegts" => {
-                self.add_mpegts(&mpegts::programs(input)?);
-                None
-            }
-            _ => None,
-        };
-        let extras = self.is_matroska().then(|| matroska::read(input).unwrap_or_default());
-        let whole = whole.or(extras.as_ref().and_then(|extras| extras.whole_length));
-        self.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
-        extras.into_iter().for_each(|extras| self.add_matroska(extras));
-        if let Some(early) = &self.repairs.early {
-            // A seek would need the timestamps before the shift.
-            self.is_seekable = false;
-            let toc = self.toc.take();
-            self.toc = toc.and_then(|toc| chapters::later(&toc, early.shift));
+            "video/mpegts" => self.add_mpegts(&file.head),
+            _ => {}
         }
-        // It counts the frames from the first on.
-        self.is_seekable &= self.repairs.untimed.is_none();
-        Ok(())
     }
 
     /// Adds chapters if the demuxer reports none.
@@ -86,15 +44,17 @@ impl Media {
         self.toc = self.toc.take().or_else(|| chapters::table(chapters, end));
     }
 
-    fn add_isobmff(&mut self, details: isobmff::Details) {
+    fn add_isobmff(&mut self, file: &Opened<'_>) {
+        let Some(index) = &file.index else { return };
+        self.user_data = UserData::of(index::is_quicktime(&file.head), &index.moov);
+        if let Some(data) = &self.user_data {
+            self.foreign_tags = data.named();
+        }
+        let details = Details::of(file.path, index);
         let is = |track: &Track, id: u32| track.id.parse() == Ok(id);
         self.tracks.retain(|track| !details.chapter_tracks.iter().any(|id| is(track, *id)));
         self.add_chapters(&details.chapters);
-        let time = |units: u32| {
-            let seconds = f64::from(units) / f64::from(details.scale);
-            gst::ClockTime::try_from_seconds_f64(seconds).ok()
-        };
-        let mut end = Some(0);
+        let mut end = Some(gst::ClockTime::ZERO);
         for own in details.tracks {
             let Some(track) = self.tracks.iter_mut().find(|track| is(track, own.id)) else {
                 let is_chapters = details.chapter_tracks.contains(&own.id);
@@ -103,32 +63,28 @@ impl Media {
                     track.id.is_empty() && codec_name(&track.caps).contains(&own.codec)
                 };
                 let is_listed = is_chapters || self.tracks.iter().any(is_it);
-                if own.kind != "tmcd" && !is_listed && own.duration.is_some() {
+                if own.kind != "tmcd" && !is_listed && own.stated.end.is_some() {
                     self.unknown.push(format!("{} ({})", kind_of(&own.kind), own.codec));
                 }
                 continue;
             };
-            end = end.zip(own.duration).map(|(end, duration)| end.max(duration));
-            track.end = own.duration.and_then(time);
-            track.flags = Some(own.flags);
-            track.turn = own.mirrored;
-            track.name = own.name;
-            (track.ignored, track.has_styles) = (own.ignored, own.has_styles);
-            track.true_format = match field(&track.caps, "format").filter(|_| own.is_little_endian)
-            {
-                Some("F32BE") => Some("F32LE"),
-                Some("F64BE") => Some("F64LE"),
-                _ => None,
-            };
+            end = end.zip(own.stated.end).map(|(end, own)| end.max(own));
+            track.stated = own.stated;
         }
         // Other tracks may be longer.
-        let end = end.filter(|&end| end > 0).and_then(time);
+        let end = end.filter(|end| !end.is_zero());
         self.duration = self.duration.map(|duration| end.map_or(duration, |end| end.min(duration)));
         (self.location, self.timecode) = (details.location, details.timecode);
     }
 
-    fn add_mpegts(&mut self, programs: &mpegts::Programs) {
-        (self.programs, self.has_rare_clock) = (programs.count, programs.has_rare_clock);
+    fn add_avi(&mut self, head: &[u8]) {
+        self.stated_frames = avi::frames(head).unwrap_or(0);
+        let unknown = self.tracks.extract_if(.., |track| track.kind() == "audio/x-avi-unknown");
+        self.unknown = unknown.map(|track| format!("{} in AVI", codec_name(&track.caps))).collect();
+    }
+
+    fn add_mpegts(&mut self, head: &[u8]) {
+        self.programs = mpegts::programs(head);
         // A stream id ends with the packet identifier.
         let is_known = |id: &u16| {
             let suffix = format!("{id:08x}");
@@ -137,12 +93,13 @@ impl Media {
         // A track without a decoder has no id.
         let has_klv = self.tracks.iter().any(|track| track.kind() == "meta/x-klv");
         let is_klv = |kind: u8| has_klv && kind == mpegts::PRIVATE_DATA;
-        let unknown = programs.streams.iter().filter(|(id, kind)| !is_known(id) && !is_klv(*kind));
+        let unknown =
+            self.programs.streams.iter().filter(|(id, kind)| !is_known(id) && !is_klv(*kind));
         self.unknown = unknown.map(|(_, kind)| mpegts::name(*kind)).collect();
     }
 
-    fn add_matroska(&mut self, extras: matroska::Extras) {
-        for entry in extras.tracks {
+    fn add_matroska(&mut self, mut extras: Extras) {
+        for mut entry in extras.tracks.drain(..) {
             let own = self.tracks.iter().position(|track| track.id == entry.id);
             let is_like = |track: &Track| track.id.is_empty() && entry.may_be(track.kind());
             let own = own.or_else(|| self.tracks.iter().position(is_like));
@@ -151,14 +108,16 @@ impl Media {
                 track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
             }
             track.id.clone_from(&entry.id);
-            track.flags = Some(entry.flags);
-            track.turn = entry.roll.and_then(turn);
-            track.ignored.clone_from(&entry.ignored);
+            track.stated = std::mem::take(&mut entry.stated);
             track.entry = Some(entry);
         }
-        (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);
-        (self.attachments, self.attached) = (extras.attachments, extras.attached);
-        self.file_tags = extras.file_tags;
+        self.extras = extras;
+        // A seek would need the times before the shift, and those of ProRes count from the first frame on.
+        self.is_seekable &= self.repairs.times.are_right();
+        let shift = self.repairs.times.shift;
+        if shift > 0 {
+            self.toc = self.toc.take().and_then(|toc| chapters::later(&toc, shift));
+        }
     }
 }
 
@@ -171,15 +130,5 @@ fn kind_of(handler: &str) -> &'static str {
         "meta" => "timed metadata",
         "hint" => "hints for streaming",
         _ => "data",
-    }
-}
-
-/// The direction of `videoflip` for a counterclockwise rotation; `None` for 0° and other angles than multiples of 90°.
-fn turn(degrees: f64) -> Option<&'static str> {
-    match degrees.rem_euclid(360.0).round() as u32 {
-        90 => Some("90l"),
-        180 => Some("180"),
-        270 => Some("90r"),
-        _ => None,
     }
 }

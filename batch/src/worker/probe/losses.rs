@@ -10,8 +10,9 @@ use crate::{
     container::Container,
     encoding::{Encoding, RAW},
     options::Recipe,
+    text::counted,
     worker::{
-        containers::{isobmff::MOST_CHAPTERS, matroska_tags, timecode},
+        containers::{isobmff::MOST_CHAPTERS, matroska, timecode},
         elements::caps::{PIXEL_ASPECT, depth, field, is_deep},
     },
 };
@@ -55,20 +56,20 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
     let holder = container.name();
     let chapters = media.chapters();
     if chapters > 0 && container == Container::Ts {
-        let s = if chapters == 1 { "chapter is" } else { "chapters are" };
-        losses.push(format!("its {chapters} {s} left out: {holder} cannot hold chapters"));
+        let chapters = are(chapters, "chapter");
+        losses.push(format!("its {chapters} left out: {holder} cannot hold chapters"));
     }
-    if media.is_ordered {
+    if media.extras.is_ordered {
         losses.push("its ordered chapters are ignored: it plays from start to end".to_owned());
     }
-    if media.is_linked {
+    if media.extras.is_linked {
         losses.push("the files that it links to (linked segments) are not included".to_owned());
     }
     if container.is_isobmff() && chapters > MOST_CHAPTERS {
         losses.push(format!("its chapters after the first {MOST_CHAPTERS} are left out"));
     }
-    if !media.attached.is_empty() && container != Container::Mkv {
-        let names = media.attached.join(", ");
+    if !media.extras.attached.is_empty() && container != Container::Mkv {
+        let names = media.extras.attached.join(", ");
         losses.push(format!("its attachments are left out: {holder} cannot hold {names}"));
     }
     let lost = media.lost_tags(container);
@@ -79,34 +80,32 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
         losses.push(format!("its {what} is left out"));
     }
     losses.extend(of_truncation(media));
-    for (i, what) in media.unknown.iter().enumerate() {
-        let count = media.unknown.iter().filter(|other| *other == what).count();
-        if media.unknown[..i].contains(what) {
-            continue;
-        }
-        losses.push(match count {
-            1 => format!("a track that GStreamer does not support is left out: {what}"),
-            _ => format!("{count} tracks that GStreamer does not support are left out: {what}"),
-        });
-    }
-    if media.programs > 1 {
-        let others = media.programs - 1;
-        let s = if others == 1 { "program is" } else { "programs are" };
-        losses.push(format!("its {others} other {s} left out"));
+    losses.extend(of_unknown(&media.unknown));
+    if media.programs.count > 1 {
+        losses.push(format!("its {} left out", are(media.programs.count - 1, "other program")));
     }
     let has_timecode = media.global_tags().iter().any(|(name, _)| name.contains("timecode"))
-        || media
-            .tracks
-            .iter()
-            .map(|track| &track.tags)
-            .chain([&media.tags])
-            .any(timecode::is_in_mxf);
+        || media.tag_lists().any(timecode::is_in_mxf);
     // `mp4mux` does not write time codes.
     let keeps_timecode = container == Container::Mov;
     if has_timecode || (media.timecode.is_some() && !keeps_timecode) {
         losses.push("its time code is left out".to_owned());
     }
     losses
+}
+
+/// The loss of tracks that the demuxer does not support; equal ones are counted.
+fn of_unknown(unknown: &[String]) -> impl Iterator<Item = String> {
+    let first = unknown.iter().enumerate().filter(|(i, what)| !unknown[..*i].contains(what));
+    first.map(|(_, what)| match unknown.iter().filter(|other| *other == what).count() {
+        1 => format!("a track that GStreamer does not support is left out: {what}"),
+        count => format!("{count} tracks that GStreamer does not support are left out: {what}"),
+    })
+}
+
+/// A count with its noun and verb.
+fn are(count: usize, noun: &str) -> String {
+    counted(count as u64, noun) + if count == 1 { " is" } else { " are" }
 }
 
 /// That the file is truncated, if it is.
@@ -131,7 +130,7 @@ pub fn of_video(video: &Track, container: Container, recipe: &Recipe) -> Vec<Str
     if video.has_alpha() && !hdr::takes(&encoding, |info| info.has_alpha()) {
         losses.push(TRANSPARENT.to_owned());
     }
-    losses.extend(video.ignored.iter().map(|what| format!("its {what} is left out")));
+    losses.extend(video.stated.ignored.iter().map(|what| format!("its {what} is left out")));
     let mode = caps.get::<String>("interlace-mode").unwrap_or_default();
     if ["interleaved", "mixed", "fields"].contains(&mode.as_str()) {
         losses.push(INTERLACED.to_owned());
@@ -251,9 +250,9 @@ pub fn of_tags(input: &Media, output: &Media) -> Vec<String> {
     let is_lost = has_location(input) && !has_location(output);
     let location = is_lost.then(|| "its location is left out".to_owned());
     let has = |tags: &gst::TagList, name: &str| tags.iter().any(|(other, _)| other == name);
-    let is_attached = |name: &str| name == "image" && input.attachments.is_some();
+    let is_attached = |name: &str| name == "image" && input.extras.attachments.is_some();
     // GStreamer does not read all of them back.
-    let is_written = |name: &str| output.is_matroska() && matroska_tags::is_written(name);
+    let is_written = |name: &str| output.is_matroska() && matroska::tags::is_written(name);
     TAGS.iter()
         .filter(|(name, _)| has(&before, name) && !has(&after, name))
         .filter(|(name, _)| !is_attached(name) && !is_written(name))

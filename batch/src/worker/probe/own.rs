@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use gst_video::VideoFormat;
 
+use super::{Media, Track};
 use crate::worker::{
     containers::y4m::read::Y4m,
     picture::animation::{self, Animation},
@@ -30,41 +30,6 @@ impl Own {
         Ok(Y4m::of_file(input)?.map(Self::Y4m))
     }
 
-    /// The media type.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Animation(animation) => animation.media_type,
-            Self::Y4m(_) => Y4M,
-        }
-    }
-
-    /// The caps of its frames, as far as they are known.
-    pub fn caps(&self) -> Result<gst::Caps> {
-        match self {
-            Self::Animation(animation) => {
-                let caps = gst::Caps::builder(animation.media_type);
-                let alpha = animation.has_alpha.then(|| VideoFormat::Rgba.to_str());
-                Ok(caps.field_if_some("format", alpha).build())
-            }
-            Self::Y4m(y4m) => y4m.caps(),
-        }
-    }
-
-    pub fn duration(&self) -> Option<gst::ClockTime> {
-        match self {
-            Self::Animation(_) => None,
-            Self::Y4m(y4m) => y4m.duration(),
-        }
-    }
-
-    /// How many bytes are missing at the end.
-    pub fn missing_bytes(&self) -> u64 {
-        match self {
-            Self::Animation(_) => 0,
-            Self::Y4m(y4m) => y4m.missing_bytes(),
-        }
-    }
-
     /// Metadata that a video cannot hold.
     pub fn losses(&self) -> &[&'static str] {
         match self {
@@ -79,5 +44,24 @@ impl Own {
             Self::Animation(_) => animation::source(input),
             Self::Y4m(y4m) => y4m.source(input, from),
         }
+    }
+}
+
+impl Media {
+    /// What this program decodes itself, as the only track.
+    pub fn of_own(own: Own) -> Result<Self> {
+        let mut media = Self::default();
+        let (kind, caps) = match &own {
+            Own::Animation(animation) => (animation.media_type, animation.caps()),
+            Own::Y4m(y4m) => {
+                (media.duration, media.missing_bytes) = (y4m.duration(), y4m.missing_bytes());
+                media.is_seekable = true;
+                (Y4M, y4m.caps()?)
+            }
+        };
+        media.container = Some(gst::Caps::new_empty_simple(kind));
+        media.tracks = vec![Track::new(String::new(), caps)];
+        media.own = Some(own);
+        Ok(media)
     }
 }

@@ -11,13 +11,45 @@ use gst::prelude::*;
 use gst_video::VideoTransferFunction;
 
 use crate::worker::{
-    containers::{av1, decode_times, repairs::Repairs, shared_times, wave_header},
+    containers::{
+        av1, decode_times,
+        isobmff::{Durations, SampleEntries},
+        matroska::Times,
+        shared_times, wave_header,
+    },
     elements::{
         caps::{PIXEL_ASPECT, colorimetry, field, media_type, with_aspect},
         factory_name,
     },
-    pads::probes::{on_caps, on_seeks, on_segments},
+    pads::probes::{Replacement, on_caps, on_seeks, on_segments},
 };
+
+/// What to correct in a file. It is found when the file is probed.
+#[derive(Debug, Default)]
+pub struct Repairs {
+    /// For MP4 and QuickTime.
+    pub durations: Durations,
+    /// What to read differently besides durations.
+    pub replacements: Vec<Replacement>,
+    /// The descriptions of video in MP4 and QuickTime.
+    pub sample_entries: SampleEntries,
+    /// The times of packets of Matroska.
+    pub times: Times,
+}
+
+impl Repairs {
+    /// What to read differently when the file is probed.
+    pub fn for_probe(&self) -> Vec<Replacement> {
+        [&self.durations.tracks[..], &self.replacements].concat()
+    }
+
+    /// What to read differently when it is demuxed.
+    pub fn for_demuxer(&self) -> Vec<Replacement> {
+        let mut replacements = self.for_probe();
+        replacements.extend(self.durations.movie);
+        replacements
+    }
+}
 
 /// Corrects the caps and times that `element` of a `decodebin` outputs.
 pub fn correct(element: &gst::Element, repairs: &Arc<Repairs>) {
@@ -25,13 +57,10 @@ pub fn correct(element: &gst::Element, repairs: &Arc<Repairs>) {
     match &*factory_name(element) {
         "avidemux" => on_pads(element, decode_times::of_avi),
         "matroskademux" => on_pads(element, move |pad| {
-            match &all.early {
-                Some(early) => early.correct(pad),
-                None => keep_time(pad),
+            if all.times.shift == 0 {
+                keep_time(pad);
             }
-            if let Some(untimed) = &all.untimed {
-                untimed.correct(pad);
-            }
+            all.times.correct(pad);
             decode_times::of_matroska(pad);
         }),
         "mpegpsdemux" => on_pads(element, start_at_zero),

@@ -6,8 +6,8 @@ use super::{Media, Track};
 use crate::{
     container::Container,
     worker::containers::{
-        matroska_tags::{self, FileTags},
-        user_data::UserData,
+        isobmff::UserData,
+        matroska::tags::{FileTags, comments, named},
     },
 };
 
@@ -39,6 +39,11 @@ impl Media {
         tags
     }
 
+    /// The tags of the tracks and of the container.
+    pub fn tag_lists(&self) -> impl Iterator<Item = &gst::TagList> {
+        self.tracks.iter().map(|track| &track.tags).chain([&self.tags])
+    }
+
     /// Those of the file and of the video.
     fn all_tags(&self) -> gst::TagList {
         let mut tags = self.tags.clone();
@@ -55,8 +60,8 @@ impl Media {
 
     /// The tags of the output if it is Matroska.
     pub fn matroska_tags(&self) -> Option<FileTags> {
-        let all = || [matroska_tags::named(&self.all_tags()), self.other_tags()].concat();
-        self.file_tags.clone().or_else(|| FileTags::of(&all()))
+        let all = || [named(&self.all_tags()), self.other_tags()].concat();
+        self.extras.file_tags.clone().or_else(|| FileTags::of(&all()))
     }
 
     /// Its user data, if it is copied into a file in `container`.
@@ -67,15 +72,15 @@ impl Media {
     /// Those that GStreamer has no names for.
     fn other_tags(&self) -> Vec<(String, String)> {
         let tags = self.all_tags();
-        let named = matroska_tags::named(&tags);
-        let mut others = [matroska_tags::comments(&tags), self.foreign_tags.clone()].concat();
-        others.retain(|(name, _)| !named.iter().any(|(known, _)| known == name));
+        let known = named(&tags);
+        let mut others = [comments(&tags), self.foreign_tags.clone()].concat();
+        others.retain(|(name, _)| !known.iter().any(|(known, _)| known == name));
         others
     }
 
     /// The names of its tags that a file in `container` will not have.
     pub fn lost_tags(&self, container: Container) -> Vec<String> {
-        match (&self.file_tags, &self.user_data) {
+        match (&self.extras.file_tags, &self.user_data) {
             _ if self.user_data(container).is_some() => Vec::new(),
             (_, Some(data)) => {
                 let is_lost = |value: &Option<String>| !container.is_matroska() || value.is_none();
@@ -100,16 +105,15 @@ impl Media {
         let is_name = |title: &String| {
             of_file.as_ref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&&**title)
         };
-        title_in(&track.tags).filter(is_name).or(track.name.clone())
+        title_in(&track.tags).filter(is_name).or(track.stated.name.clone())
     }
 
     /// Its date as the file has it, unless it has a time: `2021` or `2021-03-05`.
     pub fn day(&self) -> Option<String> {
-        let of_matroska = self.file_tags.as_ref().and_then(|tags| tags.value(DATE));
+        let of_matroska = self.extras.file_tags.as_ref().and_then(|tags| tags.value(DATE));
         let foreign = || self.foreign_tags.iter().find(|(name, _)| name == DATE);
-        let named =
-            || matroska_tags::named(&self.all_tags()).into_iter().find(|(name, _)| name == DATE);
-        let other = || foreign().cloned().or_else(named).map(|(_, day)| day);
+        let of_gstreamer = || named(&self.all_tags()).into_iter().find(|(name, _)| name == DATE);
+        let other = || foreign().cloned().or_else(of_gstreamer).map(|(_, day)| day);
         of_matroska.or_else(other).filter(|day| !day.contains(':'))
     }
 

@@ -9,7 +9,7 @@ use crate::{
     encoding::Encoding,
     options::Recipe,
     worker::{
-        containers::{flags::Flags, matroska::Entry},
+        containers::{matroska::Entry, stated::Stated},
         elements::caps::{field, media_type},
     },
 };
@@ -21,20 +21,7 @@ pub struct Track {
     /// Its final caps, from the last parser.
     pub caps: gst::Caps,
     pub tags: gst::TagList,
-    /// Its end as MP4 and QuickTime state it.
-    pub end: Option<gst::ClockTime>,
-    /// Its name in MP4 and QuickTime.
-    pub name: Option<String>,
-    /// Whether it is default or forced, if the file states it.
-    pub flags: Option<Flags>,
-    /// Its direction for `videoflip`, if GStreamer 1.22 has no tag for it.
-    pub turn: Option<&'static str>,
-    /// The true format of raw audio that `qtdemux` of GStreamer 1.22 takes for another one.
-    pub true_format: Option<&'static str>,
-    /// What GStreamer ignores of how it is shown.
-    pub ignored: Vec<String>,
-    /// Whether its texts have styles that GStreamer leaves out.
-    pub has_styles: bool,
+    pub stated: Stated,
     /// Whether no frame is found in it.
     pub is_frameless: bool,
     /// Its description in Matroska.
@@ -44,23 +31,8 @@ pub struct Track {
 impl Track {
     /// A track about which nothing else is known.
     pub fn new(id: String, caps: gst::Caps) -> Self {
-        let (tags, ignored) = (gst::TagList::new(), Vec::new());
-        let (has_styles, is_frameless) = (false, false);
-        let (end, name, flags, turn, true_format, entry) = (None, None, None, None, None, None);
-        Self {
-            id,
-            caps,
-            tags,
-            end,
-            name,
-            flags,
-            turn,
-            true_format,
-            ignored,
-            has_styles,
-            is_frameless,
-            entry,
-        }
+        let (tags, stated) = (gst::TagList::new(), Stated::default());
+        Self { id, caps, tags, stated, is_frameless: false, entry: None }
     }
 
     /// Whether it is the track that a demuxer outputs with this stream id and these caps.
@@ -89,7 +61,16 @@ impl Track {
     pub fn direction(&self) -> Option<&'static str> {
         let tag = self.tags.get::<gst::tags::ImageOrientation>();
         let is_turned = tag.is_some_and(|tag| tag.get() != "rotate-0");
-        self.turn.or((is_turned || !self.has_alpha()).then_some("auto"))
+        self.stated.turn.or((is_turned || !self.has_alpha()).then_some("auto"))
+    }
+
+    /// The true format of raw audio that `qtdemux` of GStreamer 1.22 takes for another one.
+    pub fn true_format(&self) -> Option<&'static str> {
+        match field(&self.caps, "format").filter(|_| self.stated.is_little_endian) {
+            Some("F32BE") => Some("F32LE"),
+            Some("F64BE") => Some("F64LE"),
+            _ => None,
+        }
     }
 
     /// Whether video has alpha.

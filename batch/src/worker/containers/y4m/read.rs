@@ -183,26 +183,24 @@ pub fn header(line: &[u8]) -> Result<VideoInfo> {
     };
     let format = VideoFormat::from_string(format);
     let (width, height) = (size("W")?, size("H")?);
-    let mut info = VideoInfo::builder(format, width, height)
-        .fps(ratio("F").unwrap_or(gst::Fraction::new(25, 1)))
-        .par(ratio("A").unwrap_or(gst::Fraction::new(1, 1)));
     let site = match colours {
         "420jpeg" => Some(VideoChromaSite::JPEG),
         "420mpeg2" => Some(VideoChromaSite::MPEG2),
         "420paldv" => Some(VideoChromaSite::DV),
         _ => None,
     };
-    info = info.chroma_site_if_some(site);
     let field = match find("I") {
         Some("t") => Some(VideoFieldOrder::TopFieldFirst),
         Some("b") => Some(VideoFieldOrder::BottomFieldFirst),
         _ => None,
     };
-    if let Some(field) = field {
-        info = info.interlace_mode(VideoInterlaceMode::Interleaved).field_order(field);
-    }
-    let info = info.build();
-    let info = info
+    let info = VideoInfo::builder(format, width, height)
+        .fps(ratio("F").unwrap_or(gst::Fraction::new(25, 1)))
+        .par(ratio("A").unwrap_or(gst::Fraction::new(1, 1)))
+        .chroma_site_if_some(site)
+        .interlace_mode_if_some(field.map(|_| VideoInterlaceMode::Interleaved))
+        .field_order_if_some(field)
+        .build()
         .map_err(|_| anyhow!("is y4m of {width}×{height} pixels, which GStreamer cannot hold"))?;
     match find("XCOLORRANGE=") {
         Some("FULL") => with_range(&info, VideoColorRange::Range0_255),

@@ -12,14 +12,15 @@ use anyhow::{Context, Result, ensure};
 use gst::prelude::*;
 
 use super::{
-    ebml::{Element, Segment, VOID, children, elements, nested, number, wrapped},
-    flags::{Flags, ROLES},
-    matroska::{
-        ATTACHMENTS, CODEC_ELEMENTS, Codec, FLAG_DEFAULT, FLAG_FORCED, INFO, LANGUAGE, NAME,
-        PIXEL_HEIGHT, PIXEL_WIDTH, TRACK_ENTRY, TRACKS, VIDEO,
+    ebml::{Element, VOID, elements, nested, wrapped},
+    entry::{
+        CODEC_ELEMENTS, Codec, FLAG_DEFAULT, FLAG_FORCED, LANGUAGE, NAME, PIXEL_HEIGHT,
+        PIXEL_WIDTH, TRACK_ENTRY, TRACKS, VIDEO,
     },
-    matroska_tags::{self, FileTags, TAGS},
+    segment::{ATTACHMENTS, INFO, Part, Segment},
+    tags::{self, FileTags, TAGS},
 };
+use crate::worker::containers::stated::{Flags, ROLES};
 
 const WRITING_APP: u32 = 0x5741;
 const DATE: u32 = 0x4461;
@@ -82,7 +83,7 @@ impl Head {
         let file = OpenOptions::new().read(true).write(true).open(file)?;
         let mut segment = Segment::open(file)?;
         self.write_tracks(&mut segment)?;
-        matroska_tags::correct(&mut segment, self.file_tags.as_ref())?;
+        tags::correct(&mut segment, self.file_tags.as_ref())?;
         if let Some(attachments) = &self.attachments {
             segment.append(ATTACHMENTS, attachments, INFO)?;
         }
@@ -95,14 +96,13 @@ impl Head {
 
     /// Writes the information of the segment and, after it, that of the tracks.
     fn write_tracks(&self, segment: &mut Segment) -> Result<()> {
-        let at = segment.find(INFO)?.context("no information")?;
-        let (bytes, info) = segment.read(at)?;
-        let (info, room) = (self.info(&bytes, info), bytes.len());
-        let tracks_at = segment.find(TRACKS)?.context("no tracks")?;
-        ensure!(tracks_at == at + room as u64, "the tracks do not follow the information");
-        let (mut bytes, tracks) = segment.read(tracks_at)?;
-        self.correct_luminance(&mut bytes, tracks);
-        let (tracks, room) = (self.tracks(&bytes, tracks), room + bytes.len());
+        let info = segment.read(INFO)?.context("no information")?;
+        let mut tracks = segment.read(TRACKS)?.context("no tracks")?;
+        let (at, room) = (info.at, info.bytes.len() + tracks.bytes.len());
+        let is_next = tracks.at == at + info.bytes.len() as u64;
+        ensure!(is_next, "the tracks do not follow the information");
+        self.correct_luminance(&mut tracks);
+        let (info, tracks) = (self.info(info.data()), self.tracks(tracks.data()));
         let (void, fixed) = (wrapped(VOID, &[]).len(), info.len() + tracks.len());
         let left =
             room.checked_sub(fixed + void).context("no room for the properties of tracks")?;
@@ -111,12 +111,12 @@ impl Head {
     }
 
     /// The information of the segment with the title and the date, and without the room.
-    fn info(&self, bytes: &[u8], info: Element) -> Vec<u8> {
+    fn info(&self, info: &[u8]) -> Vec<u8> {
         let mut content = Vec::new();
         if let Some(title) = &self.title {
             content.extend(wrapped(TITLE, title.as_bytes()));
         }
-        for element in elements(bytes, info.data, info.end) {
+        for element in elements(info) {
             match (element.id, self.date) {
                 (WRITING_APP, _) => content.extend(wrapped(WRITING_APP, PROGRAM.as_bytes())),
                 (DATE, Some(date)) => {
@@ -125,44 +125,43 @@ impl Head {
                     content.extend(wrapped(DATE, &date.to_be_bytes()));
                 }
                 (TITLE, _) => {}
-                _ => content.extend_from_slice(&bytes[element.start..element.end]),
+                _ => content.extend_from_slice(element.bytes),
             }
         }
         wrapped(INFO, &content)
     }
 
-    fn correct_luminance(&self, bytes: &mut [u8], tracks: Element) {
-        let display = [TRACK_ENTRY, VIDEO, COLOUR, MASTERING_METADATA];
+    fn correct_luminance(&self, tracks: &mut Part) {
         let light = self.luminance.into_iter().flatten();
         for (id, light) in [LUMINANCE_MAX, LUMINANCE_MIN].into_iter().zip(light) {
-            for field in nested(bytes, tracks, &[&display[..], &[id]].concat()) {
-                if let Some(field) = bytes[field.data..field.end].first_chunk_mut() {
+            for field in tracks.places(&[TRACK_ENTRY, VIDEO, COLOUR, MASTERING_METADATA, id]) {
+                if let Some(field) = tracks.bytes[field].first_chunk_mut() {
                     *field = light.to_be_bytes();
                 }
             }
         }
     }
 
-    fn tracks(&self, bytes: &[u8], tracks: Element) -> Vec<u8> {
-        let entries = children(bytes, tracks, TRACK_ENTRY).zip(&self.tracks);
-        let entries = entries.map(|(entry, properties)| properties.complete(bytes, entry));
+    fn tracks(&self, tracks: &[u8]) -> Vec<u8> {
+        let entries = nested(tracks, &[TRACK_ENTRY]).into_iter().zip(&self.tracks);
+        let entries = entries.map(|(entry, properties)| properties.complete(entry));
         wrapped(TRACKS, &entries.collect::<Vec<_>>().concat())
     }
 }
 
 impl Properties {
     /// The `entry` of a track with these properties.
-    fn complete(&self, bytes: &[u8], entry: Element) -> Vec<u8> {
+    fn complete(&self, entry: Element<'_>) -> Vec<u8> {
         let mut content = Vec::new();
         let mut has_language = false;
-        for element in elements(bytes, entry.data, entry.end) {
+        for element in elements(entry.data) {
             has_language |= element.id == LANGUAGE;
             // The muxer gives each track a generic name.
             let is_codec = CODEC_ELEMENTS.contains(&element.id);
             if element.id == VIDEO {
-                content.extend(with_display_of_one_eye(bytes, element));
+                content.extend(with_display_of_one_eye(element));
             } else if element.id != NAME && !(is_codec && self.codec.is_some()) {
-                content.extend_from_slice(&bytes[element.start..element.end]);
+                content.extend_from_slice(element.bytes);
             }
         }
         if let Some(codec) = &self.codec {
@@ -190,23 +189,22 @@ impl Properties {
 
 /// The properties of a video with the display size of one eye, if the images of both are beside or above each other. The
 /// muxer writes that of both.
-fn with_display_of_one_eye(bytes: &[u8], video: Element) -> Vec<u8> {
-    let field = |id| children(bytes, video, id).next().map(|field| number(bytes, field));
-    let (columns, rows) = match field(STEREO_MODE) {
+fn with_display_of_one_eye(video: Element<'_>) -> Vec<u8> {
+    let (columns, rows) = match video.field(STEREO_MODE) {
         Some(1 | 11) => (2, 1),
         Some(2 | 3) => (1, 2),
-        _ => return bytes[video.start..video.end].to_vec(),
+        _ => return video.bytes.to_vec(),
     };
     let mut content = Vec::new();
-    for element in elements(bytes, video.data, video.end) {
+    for element in elements(video.data) {
         if ![DISPLAY_WIDTH, DISPLAY_HEIGHT].contains(&element.id) {
-            content.extend_from_slice(&bytes[element.start..element.end]);
+            content.extend_from_slice(element.bytes);
         }
     }
     for (display, pixels, eyes) in
         [(DISPLAY_WIDTH, PIXEL_WIDTH, columns), (DISPLAY_HEIGHT, PIXEL_HEIGHT, rows)]
     {
-        if let Some(size) = field(display).or(field(pixels)) {
+        if let Some(size) = video.field(display).or(video.field(pixels)) {
             content.extend(wrapped(display, &(size / eyes).to_be_bytes()));
         }
     }

@@ -3,20 +3,17 @@
 //! The user data of MP4 and QuickTime files: the tags, of which `qtdemux` of GStreamer 1.22 reads only some, and what cameras
 //! write. Into a file of the same kind, it is copied.
 
-use std::path::Path;
-
-use super::{
-    isobmff::{boxed, boxes, find, is_quicktime, plain},
-    matroska_tags::is_of_encoding,
-};
-use crate::container::Container;
+use super::{boxed, boxes, find, number};
+use crate::{container::Container, worker::containers::matroska::tags::is_of_encoding};
 
 /// A prefix of the keys that phones write.
 const APPLE: &str = "com.apple.quicktime.";
 /// The date in user data and in lists of tags.
 pub const DAY: &[u8; 4] = b"\xA9day";
+/// The key of the location.
+const LOCATION: &str = "location.ISO6709";
 /// Keys that are read elsewhere.
-const KNOWN: [&str; 2] = ["location.ISO6709", "creationdate"];
+const KNOWN: [&str; 2] = [LOCATION, "creationdate"];
 
 #[derive(Clone, Debug)]
 pub struct UserData {
@@ -33,8 +30,8 @@ pub struct UserData {
 }
 
 impl UserData {
-    /// That in the index `moov` of `file`; `None` if there is none.
-    pub fn of(file: &Path, moov: &[u8]) -> Option<Self> {
+    /// That in the index `moov` of a file in QuickTime or MP4; `None` if there is none.
+    pub fn of(is_quicktime: bool, moov: &[u8]) -> Option<Self> {
         let copy = |(kind, content): (&[u8], &[u8])| boxed(kind, content);
         let inside = boxes(find(moov, &[b"udta"]).unwrap_or_default());
         let inside = inside.filter(|(kind, _)| *kind != b"chpl");
@@ -45,8 +42,17 @@ impl UserData {
         });
         let (inside, beside) = (inside.flat_map(copy).collect(), beside.flat_map(copy).collect());
         let (unread, day) = (unread(moov), day(moov));
-        let data = Self { is_quicktime: is_quicktime(file), inside, beside, unread, day };
+        let data = Self { is_quicktime, inside, beside, unread, day };
         (!data.inside.is_empty() || !data.beside.is_empty()).then_some(data)
+    }
+
+    /// The tags by their names in Matroska.
+    pub fn named(&self) -> Vec<(String, String)> {
+        let day = self.day.iter().map(|day| ("DATE".to_owned(), day.clone()));
+        let texts = self.unread.iter().filter_map(|(name, value)| {
+            Some((name.to_uppercase().replace('.', "_"), value.clone()?))
+        });
+        day.chain(texts).collect()
     }
 
     /// Whether it can be copied into a file in `container`.
@@ -57,29 +63,51 @@ impl UserData {
 
 /// Tags with keys, and those of the camera, as name and text; others are images or numbers.
 fn unread(moov: &[u8]) -> Vec<(String, Option<String>)> {
-    let paths: [&[&[u8]]; 2] = [&[b"meta"], &[b"udta", b"meta"]];
-    let lists = paths.iter().filter_map(|path| find(moov, path)).map(plain);
     let camera = [(b"\xA9mak", "make"), (b"\xA9mod", "model")];
     let camera = camera.into_iter().filter_map(|(kind, name)| {
         Some((name.to_owned(), international(find(moov, &[b"udta", &kind[..]])?)))
     });
-    let all = lists.flat_map(keyed).chain(camera);
+    let all = keyed(moov).chain(camera);
     let is_tag = |name: &str| !KNOWN.contains(&name) && !is_of_encoding(&name.to_uppercase());
     all.filter(|(name, _)| is_tag(name)).collect()
 }
 
-/// The tags with keys in a `meta`.
-fn keyed(meta: &[u8]) -> Vec<(String, Option<String>)> {
-    let items = find(meta, &[b"ilst"]).unwrap_or_default();
-    // Each key is a box whose type is that of all keys; the type of an item is the number of its key, from 1.
-    let keys = find(meta, &[b"keys"]).and_then(|keys| keys.get(8..)).unwrap_or_default();
-    let tags = boxes(keys).zip(1_u32..).map(|((_, key), number)| {
-        let key = String::from_utf8_lossy(key);
-        let item = boxes(items).find(|(kind, _)| *kind == number.to_be_bytes());
-        let name = key.strip_prefix(APPLE).unwrap_or(&key).to_owned();
-        (name, item.and_then(|(_, item)| value(item)))
-    });
-    tags.collect()
+/// The tags with keys, as name and text.
+fn keyed(moov: &[u8]) -> impl Iterator<Item = (String, Option<String>)> {
+    let paths: [&[&[u8]]; 2] = [&[b"meta"], &[b"udta", b"meta"]];
+    paths.into_iter().filter_map(|path| find(moov, path)).map(plain).flat_map(|meta| {
+        let items = find(meta, &[b"ilst"]).unwrap_or_default();
+        // Each key is a box whose type is that of all keys; the type of an item is the number of its key, from 1.
+        let keys = find(meta, &[b"keys"]).and_then(|keys| keys.get(8..)).unwrap_or_default();
+        boxes(keys).zip(1_u32..).map(|((_, key), number)| {
+            let key = String::from_utf8_lossy(key);
+            let name = key.strip_prefix(APPLE).unwrap_or(&key).to_owned();
+            (name, find(items, &[&number.to_be_bytes()]).and_then(value))
+        })
+    })
+}
+
+/// The boxes in a `meta`. In MP4, it starts with version and flags.
+fn plain(meta: &[u8]) -> &[u8] {
+    match find(meta, &[b"hdlr"]) {
+        Some(_) => meta,
+        None => meta.get(4..).unwrap_or_default(),
+    }
+}
+
+/// The location in ISO 6709, from `©xyz` (Android), `loci` (ffmpeg) or Apple's metadata key.
+pub fn location(moov: &[u8]) -> Option<String> {
+    if let Some(own) = find(moov, &[b"udta", b"\xA9xyz"]) {
+        return international(own);
+    }
+    if let Some(own) = find(moov, &[b"udta", b"loci"]) {
+        // After version, flags, language, name and role: longitude and latitude as 16.16 fixed point.
+        let name = own.get(6..)?;
+        let place = name.get(name.iter().position(|&byte| byte == 0)? + 2..)?;
+        let degrees = |at: usize| Some(f64::from(number(place, at)? as i32) / 65536.0);
+        return Some(format!("{:+08.4}{:+09.4}/", degrees(4)?, degrees(0)?));
+    }
+    keyed(moov).find_map(|(name, value)| value.filter(|_| name == LOCATION))
 }
 
 /// The text of an item of a list of tags.
@@ -122,13 +150,13 @@ mod tests {
         let inside = [model, day, boxed(b"GPMF", b"1")].concat();
         let user_data = boxed(b"udta", &[&inside[..], &boxed(b"chpl", b"")].concat());
         let moov = [&boxed(b"mvhd", b"")[..], &user_data, &keyed, &boxed(b"uuid", b"2")].concat();
-        let data = UserData::of(Path::new("none"), &moov).unwrap();
+        let data = UserData::of(false, &moov).unwrap();
         assert_eq!(data.inside, inside);
         assert_eq!(data.beside, [keyed, boxed(b"uuid", b"2")].concat());
         let tag = |name: &str, value: Option<&str>| (name.to_owned(), value.map(str::to_owned));
         let unread = [tag("make", Some("Maker")), tag("rating", None), tag("model", Some("X"))];
         assert_eq!((data.unread, data.day.as_deref()), (unread.to_vec(), Some("2021")));
         let items = [boxed(b"udta", b""), meta(&boxed(b"iloc", b""))].concat();
-        assert!(UserData::of(Path::new("none"), &items).is_none());
+        assert!(UserData::of(false, &items).is_none());
     }
 }

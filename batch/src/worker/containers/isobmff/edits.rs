@@ -6,9 +6,10 @@
 //! before 0, so all tracks begin later in its file. With these edit lists they begin where they did, and players hide
 //! what lies before 0.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use super::isobmff::{behind_times, boxed, find, number, place, tracks};
+use super::{Change, Header, boxed, change, find, tracks};
+use crate::worker::containers::bytes::big_endian;
 
 /// The media time of an empty edit.
 const EMPTY: i64 = -1;
@@ -17,67 +18,45 @@ const NANOSECONDS: u128 = 1_000_000_000;
 /// An entry of an edit list: its duration in units of the presentation, and its start in those of the track.
 type Edit = (u64, i64);
 
-/// A change of bytes in the index: where they begin, and the new ones.
-type Change = (usize, Vec<u8>);
-
-/// Makes the presentation in the index `moov` begin `lead` nanoseconds later, so that the first `lead` are hidden.
-/// Changes nothing if that cannot be done in place.
-pub fn hide_lead(moov: &mut [u8], lead: u64) -> Result<()> {
-    let changes = changes(moov, lead)?;
-    for (at, bytes) in changes {
-        moov[at..at + bytes.len()].copy_from_slice(&bytes);
-    }
-    Ok(())
-}
-
-fn changes(moov: &[u8], lead: u64) -> Result<Vec<Change>> {
-    let header = find(moov, &[b"mvhd"]).context("no header")?;
-    let scale = scale(header)?;
-    let mut changes = vec![shortened(moov, header, behind_times(header) + 4, units(lead, scale))?];
+/// The changes of the index `moov` that make the presentation begin `lead` nanoseconds later, so that the first `lead` are
+/// hidden; fails if that cannot be done in place.
+pub fn hide_lead(moov: &[u8], lead: u64) -> Result<Vec<Change>> {
+    let movie = Header::of_movie(moov).context("no header")?;
+    ensure!(movie.number > 0, "no time scale");
+    let mut changes = vec![shortened(moov, movie, units(lead, movie.number))];
     for track in tracks(moov) {
-        let header = find(track, &[b"tkhd"]).context("a track without a header")?;
-        let media = find(track, &[b"mdia", b"mdhd"]).context("a track without a header")?;
+        let headers = track.header().zip(track.media());
+        let (header, media) = headers.context("a track without a header")?;
         // A track without edits, such as time codes, begins with the presentation.
-        let Some(edits) = find(track, &[b"edts"]) else { continue };
+        let Some(edits) = track.find(&[b"edts"]) else { continue };
+        ensure!(media.number > 0, "no time scale");
         let list = find(edits, &[b"elst"]).context("no edit list")?;
-        let new = after(&read(list)?, lead, scale, self::scale(media)?);
-        changes.push((place(moov, edits).start, written(&new, list[0], edits.len())?));
-        // The track's number and four zeros come before the duration.
-        changes.push(shortened(moov, header, behind_times(header) + 8, units(lead, scale))?);
+        let old = read(list).context("no edits")?;
+        let new = after(&old, lead, movie.number, media.number);
+        changes.push(change(moov, edits, &written(&new, list[0], edits.len())?));
+        changes.push(shortened(moov, header, units(lead, movie.number)));
     }
     Ok(changes)
-}
-
-/// The number of units per second in a header.
-fn scale(header: &[u8]) -> Result<u32> {
-    let at = behind_times(header);
-    header.get(at..at + 4).and_then(number).filter(|&scale| scale > 0).context("no time scale")
 }
 
 fn units(nanoseconds: u64, scale: u32) -> u64 {
     ((u128::from(nanoseconds) * u128::from(scale) + NANOSECONDS / 2) / NANOSECONDS) as u64
 }
 
-/// The duration at `at` in a `header` of `moov`, less `units`.
-fn shortened(moov: &[u8], header: &[u8], at: usize, units: u64) -> Result<Change> {
-    let length = if header[0] == 1 { 8 } else { 4 };
-    let bytes = header.get(at..at + length).context("a short header")?;
-    let duration = big_endian(bytes).saturating_sub(units);
-    let new = duration.to_be_bytes()[8 - length..].to_vec();
-    Ok((place(moov, header).start + at, new))
+/// The duration in a `header` of `moov`, less `units`.
+fn shortened(moov: &[u8], header: Header<'_>, units: u64) -> Change {
+    let duration = big_endian(header.duration).saturating_sub(units).to_be_bytes();
+    change(moov, header.duration, &duration[8 - header.duration.len()..])
 }
 
-fn big_endian(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
-}
-
-fn read(list: &[u8]) -> Result<Vec<Edit>> {
-    let (is_long, entries) = (list.first() == Some(&1), list.get(8..).context("no edits")?);
+/// The edits in a list.
+pub fn read(list: &[u8]) -> Option<Vec<Edit>> {
+    let (is_long, entries) = (list.first() == Some(&1), list.get(8..)?);
     let edit = |entry: &[u8]| match is_long {
         true => (big_endian(&entry[..8]), big_endian(&entry[8..16]) as i64),
         false => (big_endian(&entry[..4]), i64::from(big_endian(&entry[4..8]) as u32 as i32)),
     };
-    Ok(entries.chunks_exact(if is_long { 20 } else { 12 }).map(edit).collect())
+    Some(entries.chunks_exact(if is_long { 20 } else { 12 }).map(edit).collect())
 }
 
 /// The edits without the first `lead` nanoseconds.

@@ -3,12 +3,15 @@
 //! Tags of Matroska (RFC 9559, section 5.1.8). GStreamer 1.22 reads and writes only the common ones, and the muxer puts
 //! quotes around them.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 
 use super::{
-    chapters,
-    ebml::{Element, Segment, VOID, children, elements, nested, number, text, wrapped},
+    ebml::{Element, VOID, elements, nested, wrapped},
+    segment::Segment,
 };
+use crate::worker::containers::chapters;
 
 pub const TAGS: u32 = 0x1254_C367;
 const TAG: u32 = 0x7373;
@@ -105,20 +108,19 @@ pub struct FileTags {
 }
 
 impl FileTags {
-    /// Those in the element `tags`; `None` if there are none.
-    pub fn read(bytes: &[u8], tags: Element) -> Option<Self> {
+    /// Those in the data of `Tags`; `None` if there are none.
+    pub fn read(tags: &[u8]) -> Option<Self> {
         let (mut unread, mut all) = (Vec::new(), Vec::new());
-        for tag in children(bytes, tags, TAG).filter(|tag| is_of_file(bytes, *tag)) {
-            let targets = children(bytes, tag, TARGETS).next();
-            let targets = targets.map_or(wrapped(TARGETS, &[]), |t| bytes[t.start..t.end].to_vec());
+        for tag in nested(tags, &[TAG]).into_iter().filter(is_of_file) {
+            let targets = tag.child(TARGETS);
+            let targets = targets.map_or(wrapped(TARGETS, &[]), |targets| targets.bytes.to_vec());
             let mut content = targets.clone();
-            for simple in children(bytes, tag, SIMPLE_TAG) {
-                let Some(name) = children(bytes, simple, TAG_NAME).next() else { continue };
-                let name = text(bytes, name);
+            for simple in tag.children(SIMPLE_TAG) {
+                let Some(name) = simple.child(TAG_NAME).map(Element::text) else { continue };
                 if is_of_encoding(&name) {
                     continue;
                 }
-                content.extend_from_slice(&bytes[simple.start..simple.end]);
+                content.extend_from_slice(simple.bytes);
                 if !READ.contains(&&*name) {
                     unread.push(name.into_owned());
                 }
@@ -139,22 +141,15 @@ impl FileTags {
 
     /// The value of the tag `name`.
     pub fn value(&self, name: &str) -> Option<String> {
-        let bytes = &self.element;
-        let tags = elements(bytes, 0, bytes.len());
-        let mut all = tags.flat_map(|tags| nested(bytes, tags, &[TAG, SIMPLE_TAG]));
-        let is_it = |simple: &Element| {
-            children(bytes, *simple, TAG_NAME).any(|found| text(bytes, found) == name)
-        };
-        let found = children(bytes, all.find(is_it)?, TAG_STRING).next()?;
-        Some(text(bytes, found).into_owned())
+        let mut all = nested(&self.element, &[TAGS, TAG, SIMPLE_TAG]).into_iter();
+        let is_it = |tag: &Element<'_>| tag.children(TAG_NAME).any(|found| found.text() == name);
+        Some(all.find(is_it)?.child(TAG_STRING)?.text().into_owned())
     }
 
     /// Their names.
-    fn names(&self) -> Vec<String> {
-        let bytes = &self.element;
-        let tags = elements(bytes, 0, bytes.len());
-        let names = tags.flat_map(|tags| nested(bytes, tags, &[TAG, SIMPLE_TAG, TAG_NAME]));
-        names.map(|name| text(bytes, name).into_owned()).collect()
+    fn names(&self) -> Vec<Cow<'_, str>> {
+        let names = nested(&self.element, &[TAGS, TAG, SIMPLE_TAG, TAG_NAME]);
+        names.into_iter().map(Element::text).collect()
     }
 }
 
@@ -204,59 +199,55 @@ fn text_of(value: &gst::glib::SendValue) -> Option<String> {
 }
 
 /// Whether a tag is of the whole file, not of a track, a chapter or an attachment.
-fn is_of_file(bytes: &[u8], tag: Element) -> bool {
+fn is_of_file(tag: &Element<'_>) -> bool {
     let parts = [TAG_TRACK_UID, TAG_EDITION_UID, TAG_CHAPTER_UID, TAG_ATTACHMENT_UID];
-    children(bytes, tag, TARGETS)
-        .flat_map(|targets| elements(bytes, targets.data, targets.end))
-        .all(|field| !parts.contains(&field.id) || number(bytes, field) == 0)
+    let mut fields = tag.children(TARGETS).flat_map(|targets| elements(targets.data));
+    fields.all(|field| !parts.contains(&field.id) || field.number() == 0)
 }
 
 /// Removes the quotes around the tags that `matroskamux` has written, and the tags of the file that `own` has, too: from
 /// GStreamer, they have lost the form of dates.
 pub fn correct(segment: &mut Segment, own: Option<&FileTags>) -> Result<()> {
-    let Some(at) = segment.find(TAGS)? else { return Ok(()) };
-    let (mut bytes, tags) = segment.read(at)?;
-    let strings = nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_STRING]);
-    strings.into_iter().for_each(|string| unquote(&mut bytes[string.data..string.end]));
-    for name in nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_NAME]) {
+    let Some(mut tags) = segment.read(TAGS)? else { return Ok(()) };
+    for string in tags.places(&[TAG, SIMPLE_TAG, TAG_STRING]) {
+        unquote(&mut tags.bytes[string]);
+    }
+    for name in tags.places(&[TAG, SIMPLE_TAG, TAG_NAME]) {
         // The Matroska tag is `COMMENT`; a string ends at a zero.
-        if bytes[name.data..name.end].starts_with(b"COMMENTS") {
-            bytes[name.data + 7] = 0;
+        if let [b'C', b'O', b'M', b'M', b'E', b'N', b'T', last @ b'S', ..] = &mut tags.bytes[name] {
+            *last = 0;
         }
     }
     if let Some(own) = own {
-        let replaced = without(&bytes, tags, &own.names());
+        let replaced = without(tags.data(), &own.names());
         // A void element fills the rest. It has nine bytes before its data.
-        let left = bytes.len().checked_sub(replaced.len() + wrapped(VOID, &[]).len());
+        let left = tags.bytes.len().checked_sub(replaced.len() + wrapped(VOID, &[]).len());
         if let Some(left) = left {
-            bytes = [replaced, wrapped(VOID, &vec![0; left])].concat();
+            tags.bytes = [replaced, wrapped(VOID, &vec![0; left])].concat();
         }
     }
-    segment.write(at, &bytes)
+    segment.write(tags.at, &tags.bytes)
 }
 
-/// The element `tags` without the tags of the file of these names, and without those about its encoding.
-fn without(bytes: &[u8], tags: Element, names: &[String]) -> Vec<u8> {
-    let is_kept = |simple: &Element| {
-        children(bytes, *simple, TAG_NAME).all(|name| {
-            let name = text(bytes, name);
-            !is_of_encoding(&name) && !names.iter().any(|known| *known == name)
-        })
+/// `Tags` with the data `tags`, but without the tags of the file of these names, and without those about its encoding.
+fn without(tags: &[u8], names: &[Cow<'_, str>]) -> Vec<u8> {
+    let is_kept = |part: &Element<'_>| {
+        part.id != SIMPLE_TAG
+            || part
+                .children(TAG_NAME)
+                .map(Element::text)
+                .all(|name| !is_of_encoding(&name) && !names.contains(&name))
     };
     let mut kept = Vec::new();
-    for tag in elements(bytes, tags.data, tags.end) {
-        if tag.id != TAG || !is_of_file(bytes, tag) {
-            kept.extend_from_slice(&bytes[tag.start..tag.end]);
+    for tag in elements(tags) {
+        if tag.id != TAG || !is_of_file(&tag) {
+            kept.extend_from_slice(tag.bytes);
             continue;
         }
-        let parts = elements(bytes, tag.data, tag.end);
-        let (simple, others): (Vec<_>, Vec<_>) = parts.partition(|part| part.id == SIMPLE_TAG);
-        let simple: Vec<_> = simple.into_iter().filter(is_kept).collect();
-        if !simple.is_empty() {
-            let content = others.iter().chain(&simple);
-            let content: Vec<u8> =
-                content.flat_map(|part| &bytes[part.start..part.end]).copied().collect();
-            kept.extend(wrapped(TAG, &content));
+        let parts: Vec<_> = elements(tag.data).filter(is_kept).collect();
+        if parts.iter().any(|part| part.id == SIMPLE_TAG) {
+            let content: Vec<_> = parts.iter().map(|part| part.bytes).collect();
+            kept.extend(wrapped(TAG, &content.concat()));
         }
     }
     wrapped(TAGS, &kept)

@@ -15,15 +15,15 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    chapters::Chapter,
+    Change, Header, Index, boxed, boxes, change,
+    details::{FORCED, FORCED_ROLE, ROLE_SCHEME},
     edits::hide_lead,
-    flags::{Flags, ROLES},
-    isobmff::{
-        FORCED, FORCED_ROLE, Index, ROLE_SCHEME, boxed, boxes, display_flags, find, index,
-        nero_list, place, tracks,
-    },
-    opus, rates,
+    find, nero, sound, tracks,
     user_data::{DAY, UserData},
+};
+use crate::worker::containers::{
+    chapters::Chapter,
+    stated::{Flags, ROLES},
 };
 
 /// The start of the placeholder tag.
@@ -92,7 +92,7 @@ impl Additions {
     fn boxes(&self) -> Vec<u8> {
         let mut added = self.user_data.as_ref().map_or(Vec::new(), |data| data.inside.clone());
         if !self.chapters.is_empty() {
-            added.extend(boxed(b"chpl", &nero_list(&self.chapters)));
+            added.extend(boxed(b"chpl", &nero::list(&self.chapters)));
         }
         for (kind, text) in [(b"\xA9xyz", &self.location), (DAY, &self.day)] {
             if let Some(text) = text {
@@ -104,24 +104,22 @@ impl Additions {
         added
     }
 
-    /// Marks the tracks that do not play by default (ISO/IEC 14496-12, section 8.3.2) and the subtitles that always do.
-    fn write_flags(&self, moov: &mut [u8]) {
-        let place = |bytes: Option<&[u8]>| bytes.map(|bytes| place(moov, bytes));
-        let places = tracks(moov).map(|track| {
-            let samples = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]);
-            (place(find(track, &[b"tkhd"])), place(samples.and_then(display_flags)))
-        });
-        for (TrackAdditions { flags, .. }, (header, display)) in
-            self.tracks.iter().zip(places.collect::<Vec<_>>())
-        {
+    /// The changes of the index `moov` that mark the tracks that do not play by default (ISO/IEC 14496-12, section 8.3.2)
+    /// and the subtitles that always do.
+    fn flags(&self, moov: &[u8]) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (track, TrackAdditions { flags, .. }) in tracks(moov).zip(&self.tracks) {
             // After the version and two bytes of other flags.
-            if let Some(enabled) = header.map(|at| at.start + 3).filter(|_| !flags.default) {
-                moov[enabled] &= !1;
+            let header = track.find(&[b"tkhd"]).and_then(|header| header.get(3..4));
+            if let Some(enabled) = header.filter(|_| !flags.default) {
+                changes.push(change(moov, enabled, &[enabled[0] & !1]));
             }
+            let display = track.entry().and_then(|entry| entry.display_flags());
             if let Some(display) = display.filter(|_| flags.forced) {
-                moov[display.start] |= FORCED;
+                changes.push(change(moov, display, &[display[0] | FORCED]));
             }
         }
+        changes
     }
 
     /// The index `moov`, of the same length, with the new boxes in place of the placeholder.
@@ -181,15 +179,17 @@ impl Additions {
 
     /// Writes them into the index of `file`, which has the placeholder.
     pub fn complete(&self, file: &Path) -> Result<()> {
-        let Index { start, mut moov } = index(file)?;
-        rates::remove_wrong(&mut moov);
-        opus::correct(&mut moov);
+        let Index { start, mut moov } = Index::read(file)?;
+        let mut changes = self.flags(&moov);
+        changes.extend(sound::corrections(&moov));
         if let Some(date) = self.date.and_then(|date| u64::try_from(date + FROM_1904).ok()) {
-            set_dates(&mut moov, date);
+            changes.extend(dates(&moov, date));
         }
-        self.write_flags(&mut moov);
         if self.lead > 0 {
-            hide_lead(&mut moov, self.lead)?;
+            changes.extend(hide_lead(&moov, self.lead)?);
+        }
+        for (at, new) in changes {
+            moov[at..at + new.len()].copy_from_slice(&new);
         }
         let moov = self.with_boxes(&moov)?;
         let mut file = OpenOptions::new().write(true).open(file)?;
@@ -199,23 +199,11 @@ impl Additions {
     }
 }
 
-/// Sets the dates of the presentation, its tracks and their media, in seconds since 1904.
-fn set_dates(moov: &mut [u8], date: u64) {
-    let of_tracks = tracks(moov).flat_map(|track| {
-        [find(track, &[b"tkhd"]), find(track, &[b"mdia", b"mdhd"])].into_iter().flatten()
-    });
-    let headers = find(moov, &[b"mvhd"]).into_iter().chain(of_tracks);
-    let places: Vec<_> = headers.map(|header| place(moov, header)).collect();
-    for header in places {
-        // After version and flags.
-        match moov[header].split_at_mut_checked(4) {
-            Some(([1, ..], [a, b, c, d, e, f, g, h, ..])) => {
-                [*a, *b, *c, *d, *e, *f, *g, *h] = date.to_be_bytes();
-            }
-            Some((_, [a, b, c, d, ..])) => [*a, *b, *c, *d] = (date as u32).to_be_bytes(),
-            _ => {}
-        }
-    }
+/// The changes of the dates of the presentation, its tracks and their media, in seconds since 1904.
+fn dates(moov: &[u8], date: u64) -> impl Iterator<Item = Change> {
+    let of_tracks = tracks(moov).flat_map(|track| [track.header(), track.media()]);
+    let created = of_tracks.chain([Header::of_movie(moov)]).flatten().map(|header| header.created);
+    created.map(move |old| change(moov, old, &date.to_be_bytes()[8 - old.len()..]))
 }
 
 /// A `trak` with more boxes in its `udta`.

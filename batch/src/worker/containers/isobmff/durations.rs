@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Durations in MP4 and QuickTime files that are replaced for `qtdemux` of GStreamer 1.22, which otherwise drops
+//! frames.
+
+use gst::prelude::*;
+use gst_video::guess_framerate;
+
+use super::{Header, Index, Trak, edits};
+use crate::worker::pads::probes::{Replacement, on_caps};
+
+/// The durations of a file to replace; none in most files.
+#[derive(Debug, Default)]
+pub struct Durations {
+    /// The duration of the presentation.
+    pub movie: Option<Replacement>,
+    /// The durations of tracks.
+    pub tracks: Vec<Replacement>,
+    /// The frame rate of the first video track, if its duration is replaced.
+    rate: Option<gst::Fraction>,
+}
+
+impl Durations {
+    /// Those in the index of a file; `None` if it is damaged.
+    pub fn of(index: &Index) -> Option<Self> {
+        let movie = Header::of_movie(&index.moov)?;
+        let late = index.tracks().filter_map(latest_start).fold(0.0, f64::max);
+        let more = (late * f64::from(movie.number)).ceil() as u32;
+        let duration = units(movie)?.saturating_add(more);
+        let longer = |header: Header<'_>, duration: u32| {
+            let field = header.duration.last_chunk::<4>()?;
+            (duration > units(header)?).then(|| index.replacement(field, duration.to_be_bytes()))
+        };
+        let seconds = f64::from(duration) / f64::from(movie.number.max(1));
+        // `qtdemux` takes a track that is shorter than a fifth of the whole for a preview.
+        let fifth_of_movie = |track: Trak<'_>| {
+            let media = track.media()?;
+            longer(media, (seconds * f64::from(media.number) / 5.0).ceil() as u32)
+        };
+        let first = index.tracks().find(|track| track.is_video());
+        Some(Self {
+            // `qtdemux` takes media timestamps for presentation times, so it stops too early by the start of an edit
+            // list.
+            movie: longer(movie, duration),
+            tracks: index.tracks().filter_map(fifth_of_movie).collect(),
+            rate: first.filter(|track| fifth_of_movie(*track).is_some()).and_then(rate),
+        })
+    }
+
+    /// Keeps the frame rate of the first video track, which `qtdemux` derives from its duration.
+    pub fn keep_rate(&self, pad: &gst::Pad) {
+        let Some(rate) = self.rate.filter(|_| pad.name() == "video_0") else { return };
+        on_caps(pad, move |caps| {
+            let mut corrected = caps.clone();
+            corrected.make_mut().set("framerate", rate);
+            Some(corrected)
+        });
+    }
+}
+
+/// The low half of the duration in a header, in its units.
+fn units(header: Header<'_>) -> Option<u32> {
+    Some(u32::from_be_bytes(*header.duration.last_chunk()?))
+}
+
+/// The average frame rate of a track.
+fn rate(track: Trak<'_>) -> Option<gst::Fraction> {
+    let (media, (_, frames)) = (track.media()?, track.sizes()?);
+    let seconds = f64::from(units(media)?) / f64::from(media.number.max(1)) / f64::from(frames);
+    guess_framerate(gst::ClockTime::try_from_seconds_f64(seconds).ok()?)
+}
+
+/// The media time at which the last edit of a track starts, seconds.
+fn latest_start(track: Trak<'_>) -> Option<f64> {
+    let scale = track.media()?.number.max(1);
+    let edits = edits::read(track.find(&[b"edts", b"elst"])?)?;
+    // -1 is an empty edit.
+    let start = edits.iter().map(|(_, start)| *start).max()?.max(0);
+    Some(start as f64 / f64::from(scale))
+}

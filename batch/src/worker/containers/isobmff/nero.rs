@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The chapters in Nero's list, `chpl`.
+
+use crate::worker::containers::chapters::Chapter;
+
+/// The unit of times, nanoseconds.
+const UNIT: u64 = 100;
+/// The most chapters that a list can hold.
+pub const MOST_CHAPTERS: usize = 255;
+
+/// The chapters of a list: version and flags, four undocumented bytes, number of chapters; then time, title length and
+/// title of each.
+pub fn read(list: &[u8]) -> Vec<Chapter> {
+    let mut rest = list.get(9..).unwrap_or_default();
+    let count = list.get(8).copied().unwrap_or(0);
+    let next = |_| {
+        let (time, after) = rest.split_first_chunk()?;
+        let (&length, after) = after.split_first()?;
+        let (title, after) = after.split_at_checked(usize::from(length))?;
+        rest = after;
+        Some(Chapter {
+            start: u64::from_be_bytes(*time).saturating_mul(UNIT),
+            title: String::from_utf8_lossy(title).into_owned(),
+        })
+    };
+    (0..count).map_while(next).collect()
+}
+
+/// A list of these chapters; titles are cut to 255 bytes.
+pub fn list(chapters: &[Chapter]) -> Vec<u8> {
+    let chapters = &chapters[..chapters.len().min(MOST_CHAPTERS)];
+    let mut list = vec![1, 0, 0, 0, 0, 0, 0, 0, chapters.len() as u8];
+    for Chapter { start, title } in chapters {
+        let title = &title[..title.floor_char_boundary(255)];
+        list.extend_from_slice(&(start / UNIT).to_be_bytes());
+        list.push(title.len() as u8);
+        list.extend_from_slice(title.as_bytes());
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_chapters_is_read_as_written() {
+        let chapter = |start, title: &str| Chapter { start, title: title.to_owned() };
+        let chapters = vec![
+            chapter(0, "One"),
+            chapter(1_500_000_000, "Zwei \u{e9}"),
+            chapter(9_000_000_000, ""),
+        ];
+        assert_eq!(read(&list(&chapters)), chapters);
+        let long = read(&list(&[chapter(0, &"\u{e9}".repeat(200))])).remove(0);
+        assert_eq!(long.title, "\u{e9}".repeat(127));
+    }
+}

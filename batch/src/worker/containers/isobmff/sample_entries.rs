@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What `qtdemux` of GStreamer 1.22 does not read of the descriptions of video: the header of FFV1, the pixel aspect ratio of
+//! PNG and QuickTime Animation, and four-character codes of codecs for which there is a decoder.
+
+use std::collections::HashMap;
+
+use gst::prelude::*;
+
+use super::{Index, Trak, details::code, number};
+use crate::worker::{
+    elements::caps::{short_id, with_aspect},
+    pads::probes::{Replacement, on_caps},
+};
+
+/// The descriptions of video tracks with such fields, by the ids of the tracks.
+#[derive(Debug, Default)]
+pub struct SampleEntries(HashMap<u32, Fields>);
+
+#[derive(Clone, Debug)]
+struct Fields {
+    /// The header of FFV1.
+    header: Option<gst::Buffer>,
+    aspect: Option<gst::Fraction>,
+}
+
+impl SampleEntries {
+    /// The first one of each video track.
+    pub fn of(index: &Index) -> Self {
+        Self(index.tracks().filter_map(|track| Some((track.id()?, Fields::of(track)?))).collect())
+    }
+
+    /// Completes the caps at the pad `pad` of the demuxer.
+    pub fn complete(&self, pad: &gst::Pad) {
+        let track = pad.stream_id().and_then(|id| short_id(&id).parse().ok());
+        let Some(fields) = track.and_then(|track| self.0.get(&track)).cloned() else { return };
+        on_caps(pad, move |caps| fields.completed(caps));
+    }
+}
+
+impl Fields {
+    fn of(track: Trak<'_>) -> Option<Self> {
+        let entry = track.entry()?;
+        let header = entry.of_video(b"glbl").filter(|_| entry.code == b"FFV1");
+        let header = header.map(|header| gst::Buffer::from_slice(header.to_vec()));
+        let aspect = entry.of_video(b"pasp").and_then(aspect);
+        (header.is_some() || aspect.is_some()).then_some(Self { header, aspect })
+    }
+
+    /// The `caps` with what they lack; `None` if they lack nothing.
+    fn completed(&self, caps: &gst::Caps) -> Option<gst::Caps> {
+        let shaped = self.aspect.and_then(|aspect| with_aspect(caps, aspect));
+        let Some(header) = &self.header else { return shaped };
+        let mut caps = shaped.unwrap_or_else(|| caps.clone());
+        caps.make_mut().set("codec_data", header);
+        Some(caps)
+    }
+}
+
+/// The ratio in a `pasp`, if it is valid.
+fn aspect(content: &[u8]) -> Option<gst::Fraction> {
+    let side = |at: usize| i32::try_from(number(content, at)?).ok().filter(|&n| n > 0);
+    Some(gst::Fraction::new(side(0)?, side(4)?))
+}
+
+/// Codes that it does not know, and one of the same codec that it knows.
+const SAME: [(&[u8; 4], &[u8; 4]); 1] = [
+    // DNxHR is a newer form of DNxHD, which its decoder also decodes.
+    (b"AVdh", b"AVdn"),
+];
+
+/// The codes in an index to replace; none in most files.
+pub fn codes(index: &Index) -> impl Iterator<Item = Replacement> {
+    index.tracks().filter_map(|track| {
+        let code = track.entry()?.code;
+        let (_, known) = SAME.iter().find(|(unknown, _)| *unknown == code)?;
+        Some(index.replacement(code, **known))
+    })
+}
+
+/// The codes of the video tracks in an index that have frames.
+pub fn video_codes(index: &Index) -> Vec<String> {
+    let videos = index
+        .tracks()
+        .filter(|track| track.is_video() && track.sizes().is_some_and(|(_, frames)| frames > 0));
+    videos.filter_map(|track| Some(code(track.entry()?.code))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::boxed, *};
+
+    #[test]
+    fn an_unknown_code_is_found_at_its_place() {
+        for (code, expected) in [(b"AVdh", Some((100 + 8 * 5 + 12, *b"AVdn"))), (b"avc1", None)] {
+            let table = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &boxed(code, b"")].concat();
+            let track = [*b"stsd", *b"stbl", *b"minf", *b"mdia", *b"trak"];
+            let moov = track.iter().fold(table, |content, kind| boxed(kind, &content));
+            let index = Index { start: 100, moov };
+            assert!(codes(&index).eq(expected));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is read of a file before GStreamer opens it.
+
+use std::{fs::File, io::Read, path::Path};
+
+use anyhow::{Result, bail, ensure};
+
+use super::repair::Repairs;
+use crate::worker::{
+    containers::{
+        asf, avi,
+        isobmff::{Durations, Index, SampleEntries, index, pcm, sample_entries},
+        matroska::{Extras, Times},
+        unread,
+    },
+    pipeline::fault,
+};
+
+/// How much is read of the start of a file, where most containers describe themselves, bytes.
+const HEAD: u64 = 1 << 20;
+
+pub struct Opened<'a> {
+    pub path: &'a Path,
+    /// Its start.
+    pub head: Vec<u8>,
+    /// The index of MP4 and QuickTime.
+    pub index: Option<Index>,
+    /// What Matroska has besides packets.
+    pub extras: Option<Extras>,
+}
+
+impl<'a> Opened<'a> {
+    /// Reads a file; fails if GStreamer must not open it.
+    pub fn read(path: &'a Path) -> Result<Self> {
+        let mut head = Vec::new();
+        File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+        ensure!(!index::is_picture(&head), "is an AVIF or HEIF image, which cannot be decoded");
+        let index = Index::read(path).ok();
+        let has_track = index.as_ref().is_some_and(Index::has_track);
+        // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
+        ensure!(!index.as_ref().is_some_and(Index::is_reference), fault::REFERENCE);
+        ensure!(has_track || !index::is_isobmff(&head), fault::NO_INDEX);
+        if let Some(cause) = unread::known(&head) {
+            bail!(cause);
+        }
+        Ok(Self { path, head, index, extras: Extras::read(path).ok() })
+    }
+
+    /// What to correct for the demuxer.
+    pub fn repairs(&self) -> Repairs {
+        let times = self.extras.as_ref().and_then(|extras| Times::of(self.path, extras));
+        let mut repairs = Repairs { times: times.unwrap_or_default(), ..Repairs::default() };
+        repairs.replacements.extend(asf::count(&self.head));
+        if let Some(index) = &self.index {
+            repairs.durations = Durations::of(index).unwrap_or_default();
+            repairs.replacements.extend(sample_entries::codes(index));
+            repairs.replacements.extend(pcm::replacements(index));
+            repairs.sample_entries = SampleEntries::of(index);
+        }
+        repairs
+    }
+
+    /// Why it cannot be read if the discoverer fails because of `cause`.
+    pub fn better_cause(&self, cause: String) -> String {
+        let codes = self.index.as_ref().map(sample_entries::video_codes).unwrap_or_default();
+        if cause == fault::NO_INDEX && !codes.is_empty() {
+            let codes: Vec<_> = codes.iter().map(|code| format!("the codec {code}")).collect();
+            return fault::no_decoder(&codes);
+        }
+        if !fault::is_of_damage(&cause) {
+            return cause;
+        }
+        if self.index.as_ref().is_some_and(Index::is_elsewhere) {
+            return fault::REFERENCE.to_owned();
+        }
+        match self.missing_bytes() {
+            0 => unread::suspected(&self.head).unwrap_or(cause),
+            missing => format!(
+                "is truncated: its last {missing} bytes are missing, and nothing else in it can be decoded"
+            ),
+        }
+    }
+
+    /// How many bytes are missing at its end, by the length that the container states.
+    pub fn missing_bytes(&self) -> u64 {
+        let of_index = || index::whole_length(self.path).filter(|_| self.index.is_some());
+        let whole = avi::whole_length(&self.head)
+            .or_else(|| asf::whole_length(&self.head))
+            .or_else(|| self.extras.as_ref()?.whole_length)
+            .or_else(of_index);
+        let length = std::fs::metadata(self.path).map(|file| file.len()).ok();
+        whole.zip(length).map_or(0, |(whole, length)| whole.saturating_sub(length))
+    }
+}
