@@ -114,9 +114,12 @@ pub fn damage(path: &Path, count: usize) {
     fs::write(path, bytes).unwrap();
 }
 
-/// The output of a program.
+/// The output of a program. Fails the test if it used GStreamer wrongly.
 pub fn text(output: &Output) -> String {
-    [output.stdout.as_slice(), output.stderr.as_slice()].map(String::from_utf8_lossy).concat()
+    let text =
+        [output.stdout.as_slice(), output.stderr.as_slice()].map(String::from_utf8_lossy).concat();
+    assert!(!text.contains("CRITICAL **"), "{text}");
+    text
 }
 
 /// Makes `command` find the plugin that was built with the tests, and reuse GStreamer's registry.

@@ -55,15 +55,17 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
         Some(format) => format!("capssetter caps=audio/x-raw,format={format} !"),
         None => String::new(),
     };
+    // Buffers of planar samples state their layout, which must be that of the caps.
     let chain = Chain::new(&format!(
-        "queue name=begin ! {correct} {layout} audiorate skip-to-first=true tolerance=40000000 \
+        "queue name=begin ! audioconvert ! capsfilter name=interleaved caps=audio/x-raw,layout=interleaved \
+             ! {correct} {layout} audiorate skip-to-first=true tolerance=40000000 \
              ! audioconvert ! audioresample ! audio/x-raw{exact} ! {encoder} ! identity name=end"
     ))?;
     if track.kind() == "audio/x-adpcm" {
         count_samples(&chain.sink()?);
     }
     if !is_still_raw {
-        give_layout(&chain.sink()?, encoder.contains("aac"));
+        give_layout(&chain.pad("interleaved", "src")?, encoder.contains("aac"));
     }
     Ok(chain)
 }
