@@ -2,14 +2,11 @@
 
 //! Loss terms that need extra networks or images.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, fails, run};
 use serde_json::{Map, Value};
+
+use crate::common::{SMALL, data_set, fails, run};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

@@ -2,16 +2,13 @@
 
 //! `masks`: masks with segmentation networks.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{fails, run};
 use cyclegan_contract::onnx::{Message, ModelProto, OperatorSetIdProto};
 use cyclegan_train::export::graph::{Element, GraphBuilder, int, ints};
 use image::{GrayImage, Rgb, RgbImage};
+
+use crate::common::{fails, run};
 
 /// Writes a network: a 1×1 convolution from RGB to `outs` channels, and the operators after it.
 fn network(path: &Path, outs: i64, weights: &[f32], biases: &[f32], last: Option<&str>) {

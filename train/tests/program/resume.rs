@@ -2,10 +2,6 @@
 
 //! A run that is stopped and resumed ends the same as an uninterrupted one.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -16,10 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{SMALL, data_set, fails, program, run};
 use cyclegan_train::{checkpoint, run_folder::RunFolder};
 use serde_json::Value;
 use tch::Device;
+
+use crate::common::{SMALL, data_set, fails, program, run};
 
 fn train<'a>(data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let arguments = ["train", "--data", data, "--out", out, "--mask-head", "--seed", "5"];

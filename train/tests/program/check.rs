@@ -2,14 +2,11 @@
 
 //! The output of `check` for good and bad data sets.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{data_set, fails, run};
 use image::{GrayImage, Luma, Rgb, RgbImage};
+
+use crate::common::{data_set, fails, run};
 
 /// Noise of a few large cells, so that every image has a different hash.
 fn picture(seed: u32, size: (u32, u32)) -> RgbImage {

@@ -2,13 +2,8 @@
 
 //! Images that belong together: paired images of the two domains, and successive frames.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, fails, plan, run};
 use cyclegan_contract::Generator;
 use cyclegan_train::data::{
     batch::Crops,
@@ -17,6 +12,8 @@ use cyclegan_train::data::{
     pairs::matched,
 };
 use image::{Rgb, RgbImage};
+
+use crate::common::{SMALL, data_set, fails, plan, run};
 
 /// Writes `count` smooth images, each a little brighter than the one before.
 fn clip(folder: &Path, name: &str, count: u32, brightness: u32) {

@@ -2,14 +2,11 @@
 
 //! Two ranks with one image each train the same as one rank with both.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path, process::Command};
 
-use common::{SMALL, data_set, program, run, say_skipped};
 use safetensors::SafeTensors;
+
+use crate::common::{SMALL, data_set, program, run, say_skipped};
 
 /// A tensor of the checkpoint after ten iterations.
 fn values(run: &str, name: &str) -> Vec<f32> {

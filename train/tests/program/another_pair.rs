@@ -2,15 +2,11 @@
 
 //! The commands of docs/another-pair.md on small data: one clip in a light and a dark version.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{SMALL, gst_launch, has_plugin, program};
+use crate::common::{SMALL, gst_launch, has_plugin, program};
 
-const RECIPE: &str = include_str!("../../docs/another-pair.md");
+const RECIPE: &str = include_str!("../../../docs/another-pair.md");
 /// Options that make the commands short.
 const SHORT: [(&str, &[&str]); 4] = [
     ("extract", &["--size", "64"]),

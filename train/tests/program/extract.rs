@@ -2,10 +2,6 @@
 
 //! `extract`: frames from videos.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     fs,
     path::Path,
@@ -14,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{fails, program, run, say_skipped};
+use crate::common::{fails, program, run, say_skipped};
 
 /// Writes two shots of 20 frames each: a still image, then snow, whose frames all differ.
 fn video(path: &Path) {
@@ -97,7 +93,7 @@ fn made(path: &Path, arguments: &str) -> Option<()> {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-loglevel", "error", "-y"]).args(arguments.split_whitespace()).arg(path);
     let Ok(output) = ffmpeg.output() else {
-        common::say_skipped("SKIP: no ffmpeg to make videos with");
+        say_skipped("SKIP: no ffmpeg to make videos with");
         return None;
     };
     assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));

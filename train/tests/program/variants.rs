@@ -2,14 +2,11 @@
 
 //! Every architecture and objective trains, and every architecture exports.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::path::Path;
 
-use common::{SMALL, data_set, fails, run};
 use cyclegan_contract::{Direction, ElementType, Generator, Precision};
+
+use crate::common::{SMALL, data_set, fails, run};
 
 struct Case {
     folder: tempfile::TempDir,

@@ -2,12 +2,11 @@
 
 //! The report page in a real browser.
 
-mod common;
-
 use std::path::Path;
 
-use common::{SMALL, data_set, run, say_skipped};
 use cyclegan_test_support::browser;
+
+use crate::common::{SMALL, data_set, run, say_skipped};
 
 /// As a first try of an option is.
 #[test]

@@ -2,12 +2,6 @@
 
 //! A tiny data set and the program, for tests of the command line.
 
-#![allow(dead_code, reason = "each test file takes a part of this")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy knows tests by their functions, and these are helpers"
-)]
-
 use std::{
     fs,
     path::{Path, PathBuf},

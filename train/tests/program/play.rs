@@ -2,13 +2,9 @@
 
 //! The filter plays exported pairs.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::path::Path;
 
-use common::{SMALL, data_set, gst_launch, has_plugin, run};
+use crate::common::{SMALL, data_set, gst_launch, has_plugin, run};
 
 /// The exported pair of a small run, with int8 variants.
 struct Case {

@@ -2,14 +2,11 @@
 
 //! `--init-from`: runs that start with an exported pair.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, fails, run};
 use cyclegan_contract::onnx::{Message, ModelProto};
+
+use crate::common::{SMALL, data_set, fails, run};
 
 #[test]
 fn a_run_starts_with_the_weights_of_exported_files() {

@@ -2,14 +2,11 @@
 
 //! `--eval-every`: validation scores of a run, and its best checkpoint.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, fails, run, say_skipped};
 use serde_json::{Map, Value};
+
+use crate::common::{SMALL, data_set, fails, run, say_skipped};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

@@ -2,17 +2,14 @@
 
 //! Recipes: training in several stages.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{collections::HashMap, fs, path::Path};
 
-use common::{data_set, fails, program, run};
 use cyclegan_contract::onnx::{Message, ModelProto};
 use cyclegan_train::{checkpoint, recipe::Recipe, run_folder::RunFolder};
 use serde_json::Value;
 use tch::Device;
+
+use crate::common::{data_set, fails, program, run};
 
 /// Small networks; two stages, the second with larger batches and another learning rate.
 const RECIPE: &str = r#"

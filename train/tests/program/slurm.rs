@@ -2,15 +2,12 @@
 
 //! The job script of `examples/cluster` trains on a local Slurm cluster.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{env, fs, path::Path};
 
-use common::{SMALL, data_set, program, run, say_skipped};
 use cyclegan_test_support::{skip, slurm::Slurm};
 use serde_json::Value;
+
+use crate::common::{SMALL, data_set, program, run, say_skipped};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster/train.slurm");
 

@@ -2,18 +2,15 @@
 
 //! `eval`: scores of runs and of exported files.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use common::{SMALL, data_set, fails, gst_launch, program, run, say_skipped};
 use cyclegan_test_support::generators::{self, Models};
 use serde_json::Value;
+
+use crate::common::{SMALL, data_set, fails, gst_launch, program, run, say_skipped};
 
 fn scores(path: &Path) -> Vec<Value> {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()

@@ -2,19 +2,16 @@
 
 //! `--negatives`: images of neither domain, which the generators learn to leave unchanged.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, fails, plan, program, run};
 use cyclegan_train::data::{
     folder::Domain,
     loader::{Loader, Plan},
 };
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use serde_json::Value;
+
+use crate::common::{SMALL, data_set, fails, plan, program, run};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

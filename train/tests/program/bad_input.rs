@@ -2,17 +2,13 @@
 
 //! Bad input ends with one line that says what is wrong and where.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use common::{SMALL, data_set, fails, program, run};
+use crate::common::{SMALL, data_set, fails, program, run, say_skipped};
 
 struct Case {
     folder: tempfile::TempDir,
@@ -252,7 +248,7 @@ fn running_out_of_memory_is_one_line_and_leaves_no_run() {
 #[test]
 fn a_missing_cuda_device_is_an_error() {
     if tch::Cuda::is_available() {
-        common::say_skipped("SKIP: there is a CUDA device here");
+        say_skipped("SKIP: there is a CUDA device here");
         return;
     }
     let case = Case::new(2);

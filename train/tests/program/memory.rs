@@ -2,14 +2,9 @@
 
 //! The peak memory of commands.
 
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, mem::MaybeUninit, path::Path, process::Stdio};
 
-use common::{SMALL, data_set, program, run};
+use crate::common::{SMALL, data_set, program, run};
 
 /// The program's peak memory in MiB.
 fn peak(arguments: &[&str]) -> u64 {

@@ -2,14 +2,11 @@
 
 //! `--context` and `--skip`, from an exported pair without them to int8 files.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, run};
 use cyclegan_contract::onnx::{Message, ModelProto};
+
+use crate::common::{SMALL, data_set, run};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

@@ -2,18 +2,15 @@
 
 //! Runs that end after a number of images or minutes, and runs that end because of unusable data.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     fs::{self, File},
     path::Path,
     process::Stdio,
 };
 
-use common::{SMALL, data_set, fails, program, run};
 use serde_json::Value;
+
+use crate::common::{SMALL, data_set, fails, program, run};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

@@ -2,13 +2,8 @@
 
 //! Students learn from a teacher, and their run is an ordinary run.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, fails, program, run};
 use cyclegan_train::{
     checkpoint,
     costs::Costs,
@@ -23,6 +18,8 @@ use cyclegan_train::{
     run_folder::RunFolder,
 };
 use serde_json::{Map, Value};
+
+use crate::common::{SMALL, data_set, fails, program, run};
 
 struct Case {
     folder: tempfile::TempDir,

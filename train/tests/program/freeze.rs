@@ -2,10 +2,6 @@
 
 //! Instance normalisation that is frozen, trained further and folded into convolutions.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     fs,
     path::Path,
@@ -13,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{SMALL, data_set, fails, program, run};
+use crate::common::{SMALL, data_set, fails, program, run};
 
 /// Whether training with these arguments freezes the normalisation.
 fn freezes(arguments: &[&str]) -> bool {
