@@ -2,13 +2,8 @@
 
 //! Pictures keep size, bit depth, alpha and the metadata of cameras.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{Place, ffmpeg::make, text};
 use image::{
     DynamicImage, ImageDecoder, ImageEncoder, ImageReader, Rgb, RgbImage, Rgba, RgbaImage,
     codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
@@ -20,6 +15,8 @@ use img_parts::{
     riff::{RiffChunk, RiffContent},
     webp::{CHUNK_XMP, WebP},
 };
+
+use crate::common::{self, Place, ffmpeg::make, text};
 
 /// EXIF with nothing but an orientation: turned by a quarter, clockwise.
 const TURNED: [u8; 26] =

@@ -2,19 +2,16 @@
 
 //! The ready files of `examples/cluster`: the Slurm one runs for real, on a cluster of this machine.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path, process::Command};
 
-use common::{
+use cyclegan_test_support::slurm::Slurm;
+
+use crate::common::{
     Place, generators, load_plugin,
     media::{make_clip, tracks},
     skip::{self, is_slow_wanted},
     text,
 };
-use cyclegan_test_support::slurm::Slurm;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");
 const CLIPS: usize = 16;

@@ -2,13 +2,9 @@
 
 //! One input into an output that the command line names.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, process::Output};
 
-use common::{
+use crate::common::{
     Place,
     media::{self, make, make_clip, small_clip},
     text,

@@ -2,16 +2,13 @@
 
 //! Translation of videos: frames and times, other tracks, unusual files.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+use gst::prelude::*;
 
-mod common;
-
-use common::{
+use crate::common::{
     Place, ffmpeg,
     media::{self, VIDEO, colours, frames, make, make_with, tracks},
     text,
 };
-use gst::prelude::*;
 
 const BLUE: &str = "videotestsrc num-buffers=25 pattern=solid-color foreground-color=0xff204060 ! video/x-raw,format=I420,width=160,height=120,framerate=25/1";
 
@@ -124,7 +121,7 @@ fn quirks_are_kept_or_handled() {
     make(&input("ten.mp4"), ten);
     let interlaced = "videotestsrc num-buffers=10 ! video/x-raw,format=I420_10LE,width=160,height=120,framerate=25/1 ! interlace field-pattern=2:2 ! x264enc interlaced=true ! mpegtsmux ! OUT";
     make(&input("interlaced.ts"), interlaced);
-    let picture = gst::Buffer::from_slice(include_bytes!("../../docs/images/before-after.jpg"));
+    let picture = gst::Buffer::from_slice(include_bytes!("../../../docs/images/before-after.jpg"));
     let cover = gst::Sample::builder()
         .buffer(&picture)
         .caps(&gst::Caps::new_empty_simple("image/jpeg"))

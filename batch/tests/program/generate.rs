@@ -2,8 +2,6 @@
 
 //! The man page and completions that packages install.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
 use std::process::{Command, Output};
 
 fn generate(what: &str) -> Output {

@@ -2,10 +2,6 @@
 
 //! Which files are translated, and which part of each.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     fs,
     process::{Command, Stdio},
@@ -13,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
-    Place,
+use crate::common::{
+    self, Place,
     ffmpeg::{self, BARS, TONE, make as make_file},
     media::{self, make, small_clip},
     text,

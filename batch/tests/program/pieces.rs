@@ -2,10 +2,6 @@
 
 //! Long files, translated in pieces: the same as in one, and finished pieces are kept.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     fs,
     path::Path,
@@ -14,12 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use gst::prelude::*;
+
+use crate::common::{
     Place, generators,
     media::{Track, VIDEO, frames, make, make_clip, make_with, tracks},
     text,
 };
-use gst::prelude::*;
 
 /// Whether two videos look the same when decoded.
 fn assert_alike(a: &Path, b: &Path) {

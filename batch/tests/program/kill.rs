@@ -3,10 +3,6 @@
 //! If the program is killed at any moment, it leaves no partial file under a final name and loses nothing that was
 //! finished.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -16,7 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use common::{
+use crate::common::{
     Place,
     media::{make_clip, tracks},
     skip::is_slow_wanted,

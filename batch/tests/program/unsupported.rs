@@ -2,13 +2,9 @@
 
 //! Whole files of which GStreamer reads nothing, or only with help.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{
+use crate::common::{
     Place,
     ffmpeg::{self, H264, TONE, make},
     text,

@@ -2,13 +2,12 @@
 
 //! A track that cannot be kept is lost alone, with one note.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{
+use gst::prelude::*;
+use serde_json::Value;
+
+use crate::common::{
     Place,
     ffmpeg::{
         BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, hash, is_installed, make, packets, streams,
@@ -16,8 +15,6 @@ use common::{
     media::{self, VIDEO},
     text,
 };
-use gst::prelude::*;
-use serde_json::Value;
 
 /// `tsdemux` takes TrueHD for PCM unless the stream is marked as Blu-ray, and then does not find the TrueHD that ffmpeg
 /// writes.

@@ -2,17 +2,14 @@
 
 //! Timestamps that jump or are cut by edit lists, and tracks that change.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{
+use crate::common::{
     Place,
     ffmpeg::{BARS, H264, OTHER_TONE, Stream, TONE, chapters, frames, make, measure, streams},
     text,
 };
+
 /// The times of the visible packets of a track, ms.
 fn shown(stream: &Stream) -> Vec<f64> {
     stream.times.iter().copied().filter(|time| *time > -1.0).collect()

@@ -2,10 +2,6 @@
 
 //! y4m on standard input and output, and image sequences.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     fs::{self, File},
     io::{Read, Write},
@@ -15,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
-    Place,
+use crate::common::{
+    self, Place,
     ffmpeg::{self, BARS},
     media::{VIDEO, colours, make, make_clip, tracks},
     text,

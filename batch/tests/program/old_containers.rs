@@ -2,11 +2,7 @@
 
 //! AVI, ASF, MXF, Ogg and program streams of ffmpeg: times, the order of tracks, sound and chapters.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
-use common::{
+use crate::common::{
     Place,
     ffmpeg::{BARS, H264, OTHER_TONE, SURROUND, TONE, chapters, make, streams, tag},
     text,

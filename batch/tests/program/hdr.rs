@@ -2,11 +2,7 @@
 
 //! HDR and more than 8 bits per component.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
-use common::{
+use crate::common::{
     Place,
     ffmpeg::{self, BARS, first_frame, make, streams},
 };

@@ -2,17 +2,14 @@
 
 //! Truncated and damaged files.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::fs;
 
-use common::{
-    Place,
+use crate::common::{
+    self, Place,
     ffmpeg::{BARS, H264, TONE, make, streams},
     text,
 };
+
 #[test]
 fn truncated_files_are_named() {
     let Some(place) = Place::of_ffmpeg("truncated files") else { return };

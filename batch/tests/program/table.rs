@@ -3,13 +3,9 @@
 //! Files that ffmpeg has written, in many containers and codecs, through a filter that changes nothing. The outputs are
 //! compared with the inputs.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::path::Path;
 
-use common::{
+use crate::common::{
     Place,
     ffmpeg::{self, BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, make, streams},
     text,

@@ -2,21 +2,18 @@
 
 //! Many files: finding and resuming them, and damaged ones among them.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     fs, io::Write, os::unix::fs::symlink, path::PathBuf, process::Stdio, thread, time::Duration,
 };
 
-use common::{
-    Place, generators,
+use serde_json::Value;
+
+use crate::common::{
+    self, Place, generators,
     media::{self, colours, make, make_clip, small_clip},
     skip::say_skipped,
     text,
 };
-use serde_json::Value;
 
 #[test]
 fn finished_files_are_skipped_until_something_changes() {

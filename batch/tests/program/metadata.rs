@@ -2,13 +2,9 @@
 
 //! Data besides the tracks: chapters, dates, locations, time codes, cover art.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{
+use crate::common::{
     Place,
     ffmpeg::{self, BARS, H264, Stream, TONE, make, streams, tag},
 };

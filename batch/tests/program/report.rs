@@ -2,16 +2,13 @@
 
 //! The report page in a real browser.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::fs;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::{Place, ffmpeg, media::make, skip::say_skipped};
 use cyclegan_test_support::browser;
 use image::RgbImage;
+
+use crate::common::{Place, ffmpeg, media::make, skip::say_skipped};
 
 #[test]
 fn a_browser_shows_strips_before_and_after() {

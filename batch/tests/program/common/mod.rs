@@ -2,12 +2,6 @@
 
 //! Generated clips, a generator that outputs negatives, and the program.
 
-#![allow(dead_code, reason = "each test file takes a part of this")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy knows tests by their functions, and these are helpers"
-)]
-
 pub mod ffmpeg;
 pub mod media;
 

@@ -2,10 +2,6 @@
 
 //! Machines that share a folder, as processes on one machine.
 
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
-
-mod common;
-
 use std::{
     fs,
     process::{Child, Command, Output, Stdio},
@@ -13,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use serde_json::Value;
+
+use crate::common::{
     Place, generators,
     media::{make_clip, small_clip, tracks},
     text,
 };
-use serde_json::Value;
 
 fn start(place: &Place, arguments: &[&str]) -> Child {
     let mut program = place.program();
