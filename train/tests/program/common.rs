@@ -86,6 +86,23 @@ pub fn gst_launch(folder: &Path, pipeline: &str) {
     assert!(output.status.success(), "{pipeline}: {stderr}");
 }
 
+/// A folder with three images of each domain in `data`.
+pub struct Case {
+    folder: tempfile::TempDir,
+}
+
+impl Case {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        data_set(&folder.path().join("data"), 3);
+        Self { folder }
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+}
+
 /// Writes `trainA` (a warm disc) and `trainB` (a striped cold one), with masks.
 pub fn data_set(folder: &Path, images: u32) {
     for (domain, striped) in [("trainA", false), ("trainB", true)] {

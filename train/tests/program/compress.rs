@@ -19,23 +19,9 @@ use cyclegan_train::{
 };
 use serde_json::{Map, Value};
 
-use crate::common::{SMALL, data_set, fails, program, run};
-
-struct Case {
-    folder: tempfile::TempDir,
-}
+use crate::common::{Case, SMALL, fails, program, run};
 
 impl Case {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        data_set(&folder.path().join("data"), 3);
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
     /// Trains a pair of `more` in `name` and exports it to `name.pair`.
     fn teacher(&self, name: &str, more: &[&str]) {
         let (data, out, pair) =

@@ -6,23 +6,9 @@ use std::path::Path;
 
 use cyclegan_contract::{Direction, ElementType, Generator, Precision};
 
-use crate::common::{SMALL, data_set, fails, run};
-
-struct Case {
-    folder: tempfile::TempDir,
-}
+use crate::common::{Case, SMALL, fails, run};
 
 impl Case {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        data_set(&folder.path().join("data"), 3);
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
     fn train(&self, out: &str, more: &[&str]) {
         let (data, out) = (self.path("data"), self.path(out));
         let arguments = ["train", "--data", &data, "--out", &out, "--max-iters", "2"];
