@@ -53,6 +53,11 @@ fn what_gstreamer_cannot_read_is_not_called_damaged() {
         ("png48.mov", [BARS, "-c:v png -pix_fmt rgb48be"].join(" "), "is PNG of 16 bits"),
         ("drm.wmv", [BARS, "-c:v wmv2"].join(" "), "is encrypted (DRM) and cannot be decoded"),
         (
+            "image.avi",
+            [BARS, "-frames:v 1 -c:v jpeg2000 -f image2"].join(" "),
+            "is an image (JPEG 2000) in a format that is not translated",
+        ),
+        (
             "grey.mov",
             [BARS, "-c:v rawvideo -pix_fmt gray"].join(" "),
             "cannot be decoded: GStreamer has no decoder for the codec raw",

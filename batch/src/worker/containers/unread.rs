@@ -4,7 +4,7 @@
 
 use super::{asf, flv};
 use crate::worker::{
-    elements::caps::{field, media_type},
+    elements::caps::{codec_name, field, media_type},
     pipeline::fault::ENCRYPTED,
 };
 
@@ -41,6 +41,14 @@ pub fn miscoloured(head: &[u8], video: &gst::Caps) -> Option<String> {
         _ => return None,
     };
     Some(format!("is {what}, whose colours GStreamer decodes wrongly; {CONVERT}"))
+}
+
+/// The error for an image in a format that only decoders of video know.
+pub fn image(caps: &gst::Caps) -> String {
+    let name = codec_name(caps);
+    format!(
+        "is an image ({name}) in a format that is not translated; convert it to PNG or TIFF first"
+    )
 }
 
 /// The error for raw video with a palette, which the demuxers do not output.

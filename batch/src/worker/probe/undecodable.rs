@@ -20,6 +20,10 @@ impl Media {
         let Ok(main) = self.main_track() else {
             return Err(self.fault(info.result(), &missing));
         };
+        let of_video = ["image/jpeg", "image/png"];
+        let is_image = main.kind().starts_with("image/") && !of_video.contains(&main.kind());
+        // Its decoder would make a video of one frame of it.
+        ensure!(!is_image || self.container.is_some(), unread::image(&main.caps));
         ensure!(field(&main.caps, "format") != Some("RGB8P"), unread::palette());
         if let Some(cause) = unread::miscoloured(head, &main.caps) {
             bail!(cause);
