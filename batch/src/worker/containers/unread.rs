@@ -32,7 +32,8 @@ pub fn suspected(head: &[u8]) -> Option<String> {
     cause.or_else(|| asf::is_encrypted(head).then(encrypted))
 }
 
-/// The error for video in a file that starts with `head`, of which GStreamer decodes the colours wrongly, without an error of its own.
+/// The error for video in a file that starts with `head`, of which GStreamer decodes the colours wrongly, without an error
+/// of its own.
 pub fn miscoloured(head: &[u8], video: &gst::Caps) -> Option<String> {
     let what = match (media_type(video), field(video, "format")) {
         ("image/png", _) if has_png_of_16_bits(head) => "PNG of 16 bits without alpha",

@@ -146,13 +146,14 @@ impl Ancillary {
                 self.jfif.into_iter().for_each(|jfif| segments[0] = jfif);
                 jpeg.encoder().bytes()
             }
-            PictureFormat::Webp => {
-                let mut webp = WebP::from_bytes(output)?;
-                if let Some(xmp) = self.xmp {
+            PictureFormat::Webp => match self.xmp {
+                Some(xmp) => {
+                    let mut webp = WebP::from_bytes(output)?;
                     xmp::add(&mut webp, xmp);
+                    webp.encoder().bytes()
                 }
-                webp.encoder().bytes()
-            }
+                None => output,
+            },
         })
     }
 }

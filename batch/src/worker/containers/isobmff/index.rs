@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{Trak, boxes, find, tracks};
-use crate::worker::{containers::bytes::place, pads::probes::Replacement};
+use crate::worker::{
+    containers::bytes::{place, read_at},
+    pads::probes::Replacement,
+};
 
 /// Largest size of an index in bytes.
 const LARGEST_INDEX: u64 = 1 << 30;
@@ -25,20 +28,14 @@ struct TopBox {
 
 /// The top-level boxes of a file.
 fn top_boxes(file: &Path) -> Result<impl Iterator<Item = TopBox>> {
-    let mut file = File::open(file)?;
+    let file = File::open(file)?;
     let (length, mut at) = (file.metadata()?.len(), 0);
     Ok(std::iter::from_fn(move || {
-        file.seek(SeekFrom::Start(at)).ok()?;
-        let mut head = [0; 16];
-        file.read_exact(&mut head[..8]).ok()?;
-        let kind = [head[4], head[5], head[6], head[7]];
-        let (size, content) = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
+        let [a, b, c, d, kind @ ..] = read_at::<8>(&file, at).ok()?;
+        let (size, content) = match u32::from_be_bytes([a, b, c, d]) {
             // It extends to the end of the file.
             0 => (length - at, at + 8),
-            1 => {
-                file.read_exact(&mut head[8..]).ok()?;
-                (head[8..].iter().fold(0, |size, &byte| size << 8 | u64::from(byte)), at + 16)
-            }
+            1 => (u64::from_be_bytes(read_at(&file, at + 8).ok()?), at + 16),
             size => (size.into(), at + 8),
         };
         at = at.checked_add(size).filter(|end| *end >= content)?;
