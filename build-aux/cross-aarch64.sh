@@ -9,7 +9,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 packages=(
     gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross pkg-config qemu-user-static
-    libgstreamer1.0-dev:arm64 libgstreamer-plugins-base1.0-dev:arm64
+    libgstreamer1.0-dev:arm64 libgstreamer-plugins-base1.0-dev:arm64 libgdk-pixbuf-2.0-dev:arm64
     gstreamer1.0-plugins-base:arm64 gstreamer1.0-plugins-good:arm64
 )
 if ! dpkg-query -W "${packages[@]}" >/dev/null 2>&1; then

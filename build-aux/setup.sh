@@ -5,13 +5,14 @@
 # Installs and fetches what the commands of ./dev need, each once. Uses say and die of dev, and its $root and $cache.
 
 # GStreamer 1.20 or later: headers, tools, the codecs of the demo and the tests, the RTSP server and Python's bindings for
-# examples, and OpenGL, for which Mesa has a software renderer.
+# examples, and OpenGL, for which Mesa has a software renderer. GdkPixbuf decodes HEIF, which libheif's example encodes for tests.
 filter_packages=(
     gcc libc6-dev pkg-config python3
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
     gstreamer1.0-gl libegl1 libgl1-mesa-dri
+    libgdk-pixbuf-2.0-dev heif-gdk-pixbuf libheif-examples
     ffmpeg mkvtoolnix python3-gi gir1.2-gstreamer-1.0
 )
 

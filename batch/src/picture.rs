@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The image formats that can be written, and which images are animated.
+//! The image formats that can be written, which images are animated, and what not every system can decode.
 
 use std::{
     fs::File,
@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gdk_pixbuf::Pixbuf;
 use image::{
     AnimationDecoder, ColorType, ImageDecoder, ImageFormat, ImageReader, ImageResult,
     codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
@@ -20,7 +21,7 @@ use crate::container::extension;
 #[serde(rename_all = "snake_case")]
 pub enum PictureFormat {
     Jpeg,
-    /// PNG, also for BMP, TIFF, TGA, PNM and a GIF of one frame.
+    /// PNG, also for BMP, TIFF, TGA, PNM, AVIF, HEIF and a GIF of one frame.
     Png,
     Webp,
 }
@@ -31,7 +32,7 @@ impl PictureFormat {
         match extension(path).as_str() {
             "jpg" | "jpeg" | "jpe" | "jfif" => Some(Self::Jpeg),
             "png" | "bmp" | "dib" | "tif" | "tiff" | "tga" | "pnm" | "ppm" | "pgm" | "pbm"
-            | "pam" | "gif" => Some(Self::Png),
+            | "pam" | "gif" | "avif" | "heic" | "heif" | "hif" => Some(Self::Png),
             "webp" => Some(Self::Webp),
             _ => None,
         }
@@ -53,6 +54,20 @@ impl PictureFormat {
             _ => path.to_owned(),
         }
     }
+}
+
+/// Why AVIF and HEIF images cannot be decoded on some systems.
+pub const LACKS_HEIF: &str =
+    "AVIF and HEIF images need a loader of GdkPixbuf (Debian's package heif-gdk-pixbuf)";
+
+/// Whether an image of this name may be decoded on this system.
+pub fn has_loader(path: &Path) -> bool {
+    let kind = match extension(path).as_str() {
+        "avif" => "image/avif",
+        "heic" | "heif" | "hif" => "image/heif",
+        _ => return true,
+    };
+    Pixbuf::formats().iter().any(|format| format.mime_types().iter().any(|name| name == kind))
 }
 
 pub fn open(image: &Path) -> io::Result<BufReader<File>> {

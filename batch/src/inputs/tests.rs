@@ -59,15 +59,15 @@ fn the_output_folder_may_lie_above_the_inputs() {
 
 #[test]
 fn what_cannot_be_decoded_is_not_skipped_in_silence() {
-    let folder = folder(&["a.mp4", "x/b.avif", "x/.c.avif", "out/d.avif", "e.txt", "f.h264"]);
+    let folder = folder(&["a.mp4", "x/b.jxl", "x/.c.jxl", "out/d.jxl", "e.txt", "f.h264"]);
     for inputs in [".", "**/*"] {
         let Found { items, skipped } = find_all(folder.path(), &[inputs]);
         assert_eq!(outputs(&items), ["a.mp4", "f.mkv"]);
         let [(path, cause)] = &skipped[..] else { panic!("{skipped:?}") };
-        assert!(path.ends_with("x/b.avif") && cause.contains(".avif"), "{cause}");
+        assert!(path.ends_with("x/b.jxl") && cause.contains(".jxl"), "{cause}");
     }
     // What is named itself is tried.
-    assert_eq!(outputs(&find(folder.path(), &["x/b.avif"])), ["b.mkv"]);
+    assert_eq!(outputs(&find(folder.path(), &["x/b.jxl"])), ["b.mkv"]);
 }
 
 #[test]

@@ -4,11 +4,14 @@
 
 use std::path::Path;
 
-use crate::container::extension;
+use crate::{
+    container::extension,
+    picture::{LACKS_HEIF, has_loader},
+};
 
 /// Names of such files, and their extensions.
 const KINDS: [(&str, &[&str]); 17] = [
-    ("AVIF and HEIF images", &["avif", "avifs", "heic", "heics", "heif", "hif"]),
+    ("AVIF and HEIF image sequences", &["avifs", "heics", "heifs"]),
     ("JPEG XL images", &["jxl"]),
     ("JPEG 2000 images and videos", &["jp2", "j2k", "j2c", "jpc", "jpx", "jpm", "mj2"]),
     ("OpenEXR and other linear-light images", &["exr", "hdr", "pfm", "dpx", "cin"]),
@@ -38,6 +41,9 @@ const KINDS: [(&str, &[&str]); 17] = [
 
 /// Why a file of this name is skipped; `None` for all others.
 pub fn cause(path: &Path) -> Option<String> {
+    if !has_loader(path) {
+        return Some(format!("is skipped: {LACKS_HEIF}"));
+    }
     let extension = extension(path);
     let is_such = |(_, names): &&(&str, &[&str])| names.contains(&extension.as_str());
     let (kind, _) = KINDS.iter().find(is_such)?;
@@ -56,7 +62,7 @@ mod tests {
             assert!(!is_video_name(&path) && PictureFormat::of_name(&path).is_none(), "{name}");
         }
         assert_eq!(cause(Path::new("a.txt")), None);
-        let expected = "is skipped: AVIF and HEIF images (.heic) cannot be decoded";
-        assert_eq!(cause(Path::new("a.HEIC")).as_deref(), Some(expected));
+        let expected = "is skipped: vector images (.svg) cannot be decoded";
+        assert_eq!(cause(Path::new("a.SVG")).as_deref(), Some(expected));
     }
 }

@@ -14,6 +14,7 @@ mod cluster;
 mod damage;
 mod generate;
 mod hdr;
+mod heif;
 mod kill;
 mod library;
 mod machines;

@@ -19,15 +19,15 @@ use img_parts::{
 use crate::common::{self, Place, ffmpeg::make, text};
 
 /// EXIF with nothing but an orientation: turned by a quarter, clockwise.
-const TURNED: [u8; 26] =
+pub const TURNED: [u8; 26] =
     [b'M', b'M', 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0];
 
 /// 96×64: red on the left, blue on the right.
-fn flag() -> RgbImage {
+pub fn flag() -> RgbImage {
     RgbImage::from_fn(96, 64, |x, _| Rgb(if x < 48 { [255, 0, 0] } else { [0, 0, 255] }))
 }
 
-fn open(path: &Path) -> (DynamicImage, Option<Vec<u8>>, Option<Vec<u8>>) {
+pub fn open(path: &Path) -> (DynamicImage, Option<Vec<u8>>, Option<Vec<u8>>) {
     let reader = ImageReader::open(path).unwrap().with_guessed_format().unwrap();
     let mut decoder = reader.into_decoder().unwrap();
     let (icc, exif) = (decoder.icc_profile().unwrap(), decoder.exif_metadata().unwrap());
@@ -145,7 +145,7 @@ fn with_chunks(png: &[u8], chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     [&png[..33], &chunks.iter().flat_map(chunk).collect::<Vec<_>>(), &png[33..]].concat()
 }
 
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
+pub fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 

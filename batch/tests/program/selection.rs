@@ -45,18 +45,18 @@ fn searches_take_what_is_included_and_not_excluded() {
 fn what_nothing_decodes_is_named() {
     let place = Place::new();
     small_clip(&place.path("in/a.mp4"));
-    for name in ["b.avif", "x/c.HEIC", "notes.txt"] {
+    for name in ["b.jxl", "x/c.JXL", "notes.txt"] {
         fs::create_dir_all(place.path("in/x")).unwrap();
         fs::write(place.path("in").join(name), "something").unwrap();
     }
     let said = place.run(&["in"]);
-    for file in ["in/b.avif", "in/x/c.HEIC"] {
-        let note = format!("note: {file}: is skipped: AVIF and HEIF images");
+    for file in ["in/b.jxl", "in/x/c.JXL"] {
+        let note = format!("note: {file}: is skipped: JPEG XL images");
         assert!(said.contains(&note), "{said}");
     }
     assert!(said.contains("1 translated") && said.matches("note:").count() == 2, "{said}");
     let output = place.program().arg("in/x").output().unwrap();
-    assert!(text(&output).contains("AVIF and HEIF images (.heic) cannot"), "{}", text(&output));
+    assert!(text(&output).contains("JPEG XL images (.jxl) cannot"), "{}", text(&output));
 }
 
 #[test]

@@ -16,7 +16,13 @@ use img_parts::{
 };
 
 use super::{tiff, xmp};
-use crate::{picture::PictureFormat, worker::containers::bytes::Reader};
+use crate::{
+    picture::PictureFormat,
+    worker::containers::{
+        bytes::Reader,
+        isobmff::image::{Properties, is_sequence},
+    },
+};
 
 /// PNG chunks that also apply to the output.
 const KEPT: [&[u8; 4]; 11] = [
@@ -54,8 +60,32 @@ impl Ancillary {
             ImageFormat::Tiff => {
                 tiff::details(bytes).map_or_else(|_| Self::default(), Self::of_tiff)
             }
+            ImageFormat::Avif => Self::of_heif(bytes, output == PictureFormat::Png),
             _ => Self::default(),
         }
+    }
+
+    fn of_heif(bytes: &[u8], is_kept: bool) -> Self {
+        let mut found = Self::default();
+        let Properties { color, depth, has_others, .. } = Properties::of(bytes);
+        match color {
+            Some([primaries, transfer]) if is_kept => {
+                // The matrix is that of RGB, and the range is full.
+                found.chunks.push(PngChunk::new(*b"cICP", vec![primaries, transfer, 0, 1].into()));
+            }
+            Some(_) => found.lose("colour space"),
+            None => {}
+        }
+        if depth > 8 {
+            found.losses.push(format!("its {depth}-bit colours become 8-bit"));
+        }
+        if has_others {
+            found.losses.push(OTHER_PICTURES.to_owned());
+        }
+        if is_sequence(bytes) {
+            found.losses.push("is animated, but only its first frame is translated".to_owned());
+        }
+        found
     }
 
     fn of_tiff(details: tiff::Details) -> Self {

@@ -5,6 +5,8 @@
 pub mod ancillary;
 pub mod animation;
 pub mod exif;
+mod heif;
+mod jpeg;
 mod metadata;
 pub mod pixels;
 pub mod tiff;
@@ -24,10 +26,6 @@ use image::{
 };
 use img_parts::{
     Bytes, ImageEXIF, ImageICC,
-    jpeg::{
-        Jpeg, JpegSegment,
-        markers::{SOF0, SOF2, SOF3, SOF5, SOF7, SOF9, SOF10, SOF11, SOF13, SOF15},
-    },
     webp::{CHUNK_VP8L, WebP},
 };
 
@@ -39,7 +37,7 @@ use self::{
 use crate::{
     picture::{PictureFormat, is_animated},
     protocol::{Say, Setup, note, note_all},
-    worker::pipeline::{decoder_errors, fault},
+    worker::{containers::isobmff::image::is_image, pipeline::fault},
 };
 
 /// Quality of JPEG and lossy WebP, of 100.
@@ -109,12 +107,13 @@ pub fn is_picture(input: &Path) -> bool {
 
 /// The image in `bytes`, the contents of `input`.
 fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
+    if is_image(bytes) {
+        return heif::read(bytes, say);
+    }
     let reader = reader(bytes, input)?;
     let format = reader.format().context("is not an image, or too damaged to be recognised")?;
     if format == ImageFormat::Jpeg {
-        check_coding(bytes)?;
-        note_all(say, damage_of_jpeg(bytes));
-        note_all(say, is_cmyk(bytes).then(|| "its CMYK becomes RGB".to_owned()));
+        jpeg::check(bytes, say)?;
     }
     if is_animated(Cursor::new(bytes), format).unwrap_or(false) {
         note(say, "is animated, but only its first frame is translated");
@@ -195,51 +194,6 @@ fn straight(picture: DynamicImage) -> DynamicImage {
         }
     }
     as_color(pixels.into(), picture.color())
-}
-
-/// Fails if a JPEG is coded in a way that no decoder here supports (ITU-T T.81, table B.1).
-fn check_coding(jpeg: &[u8]) -> Result<()> {
-    let jpeg = Jpeg::from_bytes(Bytes::copy_from_slice(jpeg));
-    let markers = jpeg.iter().flat_map(Jpeg::segments).map(JpegSegment::marker);
-    let mut codings = markers.filter_map(|marker| match marker {
-        SOF3 | SOF11 => Some(("lossless", "to PNG")),
-        SOF5..=SOF7 | SOF13..=SOF15 => Some(("hierarchical", "to PNG")),
-        SOF9..=SOF10 => Some(("arithmetic", "with `jpegtran -copy all FILE > OTHER`")),
-        _ => None,
-    });
-    match codings.next() {
-        Some((coding, how)) => bail!(
-            "is a JPEG with {coding} coding, which cannot be decoded; convert it first, {how}"
-        ),
-        None => Ok(()),
-    }
-}
-
-/// A note about damage in a JPEG, which the decoder of the image crate skips silently.
-fn damage_of_jpeg(jpeg: &[u8]) -> Option<String> {
-    if lacks_end(jpeg) {
-        return Some("is truncated: its last rows are missing".to_owned());
-    }
-    decoder_errors::clear();
-    let caps = gst::Caps::builder("image/jpeg").field("parsed", true).build();
-    // Only its errors count, not what it decodes. It does not know all formats, and crashes with direct rendering.
-    let _ = ImagePipeline::new("avdec_mjpeg direct-rendering=false")
-        .and_then(|decoder| decoder.push_last(gst::Buffer::from_slice(jpeg.to_vec()), &caps));
-    decoder_errors::notice(true, "parts of it may be wrong")
-}
-
-/// Whether a JPEG has four components (ITU-T T.81, section B.2.2).
-fn is_cmyk(jpeg: &[u8]) -> bool {
-    let Ok(jpeg) = Jpeg::from_bytes(Bytes::copy_from_slice(jpeg)) else { return false };
-    let mut frames = jpeg.segments().iter().filter(|s| (SOF0..=SOF2).contains(&s.marker()));
-    frames.any(|frame| frame.contents().get(5) == Some(&4))
-}
-
-/// Whether a JPEG lacks its end marker (ITU-T T.81, EOI), which the decoder tolerates. Pixel data cannot contain
-/// markers.
-fn lacks_end(jpeg: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|bytes| bytes == marker);
-    last([0xFF, 0xD9]) < last([0xFF, 0xDA])
 }
 
 /// Encodes `picture` in this format.

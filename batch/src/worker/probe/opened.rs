@@ -10,7 +10,7 @@ use super::repair::Repairs;
 use crate::worker::{
     containers::{
         asf, avi,
-        isobmff::{Durations, Index, SampleEntries, index, pcm, sample_entries},
+        isobmff::{Durations, Index, SampleEntries, image, index, pcm, sample_entries},
         matroska::{Extras, Times},
         unread,
     },
@@ -35,7 +35,7 @@ impl<'a> Opened<'a> {
     pub fn read(path: &'a Path) -> Result<Self> {
         let mut head = Vec::new();
         File::open(path)?.take(HEAD).read_to_end(&mut head)?;
-        ensure!(!index::is_picture(&head), "is an AVIF or HEIF image, which cannot be decoded");
+        ensure!(!image::is_image(&head), "is an AVIF or HEIF image; name it .avif or .heic");
         let index = Index::read(path).ok();
         let has_track = index.as_ref().is_some_and(Index::has_track);
         // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.

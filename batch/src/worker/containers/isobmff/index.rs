@@ -101,14 +101,8 @@ pub fn whole_length(file: &Path) -> Option<u64> {
 }
 
 /// The brand of a file that starts with `head`, if it starts like MP4 and QuickTime files.
-fn brand(head: &[u8]) -> Option<&[u8]> {
+pub(super) fn brand(head: &[u8]) -> Option<&[u8]> {
     head.get(8..12).filter(|_| &head[4..8] == b"ftyp")
-}
-
-/// Whether a file is an AVIF or HEIF image.
-pub fn is_picture(head: &[u8]) -> bool {
-    brand(head)
-        .is_some_and(|brand| [b"avif", b"mif1", b"heic", b"heix"].iter().any(|b| *b == brand))
 }
 
 /// Whether a file starts like MP4 and QuickTime files.

@@ -6,6 +6,7 @@
 mod details;
 mod durations;
 mod edits;
+pub mod image;
 pub mod index;
 mod moov;
 mod nero;
