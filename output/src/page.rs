@@ -38,11 +38,16 @@ pub fn escape(text: &str) -> String {
     escaped.replace('"', "&quot;")
 }
 
-/// An `<img>` with the image embedded as JPEG.
-pub fn image(picture: &RgbImage) -> Result<String> {
+/// The image as JPEG, in the quality that the image crate takes by default.
+pub fn jpeg(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut jpeg = Cursor::new(Vec::new());
     picture.write_to(&mut jpeg, ImageFormat::Jpeg)?;
-    let data = STANDARD.encode(jpeg.get_ref());
+    Ok(jpeg.into_inner())
+}
+
+/// An `<img>` with the image embedded as JPEG.
+pub fn image(picture: &RgbImage) -> Result<String> {
+    let data = STANDARD.encode(jpeg(picture)?);
     let (w, h) = picture.dimensions();
     Ok(format!("<img width=\"{w}\" height=\"{h}\" src=\"data:image/jpeg;base64,{data}\" alt=\"\">"))
 }

@@ -5,13 +5,14 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Cursor, Write},
+    io::Write,
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
-use image::{ImageFormat, RgbImage};
+use cyclegan_output::page::jpeg;
+use image::RgbImage;
 use prost::Message;
 use serde_json::{Map, Value};
 
@@ -98,13 +99,11 @@ impl TensorBoard {
 
     /// Adds an image as JPEG, which keeps the file small.
     pub fn picture(&mut self, step: u64, tag: &str, picture: &RgbImage) -> Result<()> {
-        let mut jpeg = Cursor::new(Vec::new());
-        picture.write_to(&mut jpeg, ImageFormat::Jpeg)?;
         let image = Some(SummaryImage {
             height: picture.height() as i32,
             width: picture.width() as i32,
             colorspace: 3,
-            encoded_image_string: jpeg.into_inner(),
+            encoded_image_string: jpeg(picture)?,
         });
         self.summary(step, vec![SummaryValue { tag: tag.to_owned(), simple_value: None, image }])
     }

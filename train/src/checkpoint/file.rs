@@ -201,10 +201,9 @@ fn hexadecimal(hash: Sha256) -> String {
 }
 
 fn bytes(flat: &Tensor) -> Vec<u8> {
-    let mut values = vec![0f32; flat.numel()];
-    let count = values.len();
-    flat.to_device(Device::Cpu).to_kind(Kind::Float).copy_data(&mut values, count);
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    let mut bytes = vec![0; 4 * flat.numel()];
+    flat.to_device(Device::Cpu).to_kind(Kind::Float).copy_data_u8(&mut bytes, flat.numel());
+    bytes
 }
 
 #[cfg(test)]

@@ -74,8 +74,8 @@ impl GraphBuilder {
     /// Adds a weight and returns its name.
     pub fn weight(&mut self, name: &str, dims: &[i64], values: &[f32]) -> String {
         let raw_data = match self.element {
-            Element::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Element::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+            Element::F32 => little_endian(values, |v| v.to_le_bytes()),
+            Element::F16 => little_endian(values, |&v| f16::from_f32(v).to_le_bytes()),
         };
         self.initializer(name, dims, self.element.data_type(), raw_data)
     }
@@ -91,7 +91,7 @@ impl GraphBuilder {
 
     /// Adds a list of integers, as some operators take sizes, and returns its name.
     pub fn integers(&mut self, name: &str, values: &[i64]) -> String {
-        let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let raw_data = little_endian(values, |v| v.to_le_bytes());
         self.initializer(name, &[values.len() as i64], DataType::Int64, raw_data)
     }
 
@@ -148,6 +148,11 @@ impl GraphBuilder {
             r#type: Some(TypeProto { tensor_type: Some(tensor_type) }),
         }
     }
+}
+
+/// The bytes of all elements, one after another.
+pub fn little_endian<T, const N: usize>(values: &[T], bytes: impl Fn(&T) -> [u8; N]) -> Vec<u8> {
+    values.iter().map(bytes).collect::<Vec<_>>().into_flattened()
 }
 
 /// An integer attribute.

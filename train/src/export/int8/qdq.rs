@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use cyclegan_contract::onnx::{DataType, GraphProto, NodeProto, TensorProto};
 
 use super::{plan::Plan, range::Grid, weights::IntegerWeights};
-use crate::export::graph::{Element, GraphBuilder, int};
+use crate::export::graph::{Element, GraphBuilder, int, little_endian};
 
 /// The graph with quantised inputs and outputs of the operators of `plan`.
 pub fn rounded(graph: &GraphProto, plan: &Plan<'_>, grids: &HashMap<String, Grid>) -> GraphProto {
@@ -86,7 +86,7 @@ impl<'a> Writer<'a> {
         let scale = self.out.weight(&format!("{name}.scale"), &dims[..1], &rounded.scale);
         let [quantised, zero] = ["quantised", "zero_point"].map(|part| format!("{name}.{part}"));
         self.out.initializer(&zero, &dims[..1], DataType::Int8, vec![0; outs]);
-        let bytes = rounded.weight.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes = little_endian(&rounded.weight, |v| v.to_le_bytes());
         self.out.initializer(&quantised, dims, DataType::Int8, bytes);
         node.input[1] = on_grid(name);
         let inputs = [quantised.as_str(), &scale, &zero];
@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
             let scale = format!("{name}.scale");
             self.out.weight(&scale, &dims[..1], &rounded.bias_scale);
             let quantised = format!("{name}.quantised");
-            let bytes = rounded.bias.iter().flat_map(|v| v.to_le_bytes()).collect();
+            let bytes = little_endian(&rounded.bias, |v| v.to_le_bytes());
             self.out.initializer(&quantised, &dims[..1], DataType::Int32, bytes);
             *name = on_grid(name);
             self.per_channel(&[&quantised, &scale], name);
