@@ -28,13 +28,9 @@ use crate::{
             make, pad,
         },
         pads::{probes::replace, tally::head},
-        pipeline::Pipeline,
+        pipeline::{Pipeline, fault},
     },
 };
-
-/// For example, in a television recording that continues into the next programme.
-const CHANGED_TRACKS: &str = "its tracks change midway, where other ones begin: split it there first, for example with \
-     `ffmpeg -i FILE -t SECONDS -map 0 -c copy PART`";
 
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -85,7 +81,7 @@ pub fn demux(
     decoder.connect_no_more_pads(move |decoder| {
         // By then, all initial tracks have ended.
         if has_tracks.swap(true, Ordering::Relaxed) {
-            return gst::element_error!(decoder, gst::StreamError::Failed, ("{CHANGED_TRACKS}"));
+            return gst::element_error!(decoder, gst::StreamError::Failed, ("{}", fault::CHANGED_TRACKS));
         }
         let mut sources = std::mem::take(&mut *lock(&sources));
         sources.sort_by(|a, b| a.id.cmp(&b.id));

@@ -7,7 +7,7 @@ use gst_pbutils::{DiscovererInfo, DiscovererResult};
 
 use super::{Media, Track, discover::PATIENCE};
 use crate::worker::{
-    containers::{stated::DOLBY_VISION_5, unread},
+    containers::{mpegts, stated::DOLBY_VISION_5, unread},
     elements::caps::{codec_name, field},
     pipeline::fault,
 };
@@ -18,7 +18,7 @@ impl Media {
     pub(super) fn check_video(&self, head: &[u8], info: &DiscovererInfo) -> Result<()> {
         let missing = info.missing_elements_installer_details();
         let Ok(main) = self.main_track() else {
-            return Err(self.fault(info.result(), &missing));
+            return Err(self.fault(head, info.result(), &missing));
         };
         let of_video = ["image/jpeg", "image/png"];
         let is_image = main.kind().starts_with("image/") && !of_video.contains(&main.kind());
@@ -38,8 +38,14 @@ impl Media {
         Ok(())
     }
 
-    /// The error for a file without video that can be decoded; `missing` is what is not installed.
-    fn fault(&self, result: DiscovererResult, missing: &[impl AsRef<str>]) -> anyhow::Error {
+    /// The error for a file that starts with `head` and has no video that can be decoded; `missing` is what is not
+    /// installed.
+    fn fault(
+        &self,
+        head: &[u8],
+        result: DiscovererResult,
+        missing: &[impl AsRef<str>],
+    ) -> anyhow::Error {
         if result == DiscovererResult::Timeout {
             return anyhow!("cannot be opened: no progress for {} s", PATIENCE.seconds());
         }
@@ -53,7 +59,9 @@ impl Media {
             return anyhow!(missing_decoder(missing));
         }
         if self.tracks.is_empty() {
-            return anyhow!(fault::NO_INDEX);
+            // `tsdemux` removes the first tracks when others begin, which may be before they are known.
+            let had_some = mpegts::programs(head).count > 0;
+            return anyhow!(if had_some { fault::CHANGED_TRACKS } else { fault::NO_INDEX });
         }
         if self.tracks.iter().any(|track| track.kind().starts_with("video/")) {
             return anyhow!(fault::NOTHING_DECODED);
