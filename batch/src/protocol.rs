@@ -67,7 +67,7 @@ pub enum Action {
     Segment { output: OsString, container: Container, span: Span },
     /// Join translated segments and add the other tracks of the input.
     Mux { output: OsString, container: Container, segments: Vec<Segment> },
-    /// Translate an image.
+    /// Translate an image. A dry run has no output.
     Picture { output: OsString, format: PictureFormat },
     /// Make thumbnails before and after translation. The output starts `start` nanoseconds after the input.
     Thumbnails { output: OsString, start: u64 },

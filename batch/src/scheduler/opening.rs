@@ -2,6 +2,8 @@
 
 //! The first step of a file: decides what there is to do.
 
+use std::ffi::OsString;
+
 use anyhow::{Result, anyhow};
 
 use super::{Begun, File, Slot};
@@ -59,7 +61,11 @@ impl File<'_> {
                 let (spans, frames) = self.probe(worker, container, self.run.setup.piece > 0)?;
                 (frames, spans.len())
             }
-            Kind::Picture(_) => (Some(1), 1),
+            Kind::Picture(format) => {
+                let action = Action::Picture { output: OsString::new(), format };
+                self.perform(worker, action, &|_| {})?;
+                (Some(1), 1)
+            }
         };
         self.end(FileResult::Planned { frames, segments });
         Ok(())

@@ -21,6 +21,7 @@ mod machines;
 mod metadata;
 mod old_containers;
 mod output_file;
+mod photographs;
 mod pictures;
 mod pieces;
 mod report;

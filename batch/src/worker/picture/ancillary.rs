@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! PNG chunks (PNG, third edition, section 11.3) and JPEG segments (ITU-T T.81, annex B) that the image crate does
-//! not keep: resolution, colour space, text.
+//! not keep: resolution, colour space, text; and what else is in the file of an image.
 
 use anyhow::Result;
 use image::ImageFormat;
@@ -15,12 +15,12 @@ use img_parts::{
     webp::WebP,
 };
 
-use super::{tiff, xmp};
+use super::{jpeg, photoshop, tiff, xmp};
 use crate::{
     picture::PictureFormat,
     worker::containers::{
         bytes::Reader,
-        isobmff::image::{Properties, is_sequence},
+        isobmff::image::{Others, Properties},
     },
 };
 
@@ -36,6 +36,8 @@ const READ: [&[u8; 4]; 13] = [
 ];
 const OTHER_PICTURES: &str = "other pictures in the same file, such as a gain map, are left out";
 const PNG_SIGNATURE: usize = 8;
+/// Metres.
+const INCH: f64 = 0.0254;
 
 /// Data of an image file that go into the output unchanged, and notes about those that do not.
 #[derive(Debug, Default)]
@@ -45,6 +47,8 @@ pub struct Ancillary {
     /// The JFIF header, which has the resolution, and other segments for a JPEG.
     jfif: Option<JpegSegment>,
     segments: Vec<JpegSegment>,
+    /// Pixels per metre, across and down, if neither a chunk nor the JFIF header has them.
+    resolution: Option<[u32; 2]>,
     /// XMP for an image of any format.
     pub xmp: Option<Vec<u8>>,
     pub losses: Vec<String>,
@@ -53,21 +57,25 @@ pub struct Ancillary {
 impl Ancillary {
     /// Reads `bytes`, an image in `format`, for an image in `output`.
     pub fn of(bytes: &[u8], format: ImageFormat, output: PictureFormat) -> Self {
-        match format {
+        let mut found = match format {
             ImageFormat::Png => Self::of_png(bytes, output == PictureFormat::Png),
             ImageFormat::Jpeg => Self::of_jpeg(bytes, output == PictureFormat::Jpeg),
-            ImageFormat::Bmp if output == PictureFormat::Png => Self::of_bmp(bytes),
+            ImageFormat::Bmp => Self::of_bmp(bytes),
             ImageFormat::Tiff => {
                 tiff::details(bytes).map_or_else(|_| Self::default(), Self::of_tiff)
             }
             ImageFormat::Avif => Self::of_heif(bytes, output == PictureFormat::Png),
             _ => Self::default(),
+        };
+        if output == PictureFormat::Webp && found.resolution.is_some() {
+            found.lose("resolution");
         }
+        found
     }
 
     fn of_heif(bytes: &[u8], is_kept: bool) -> Self {
         let mut found = Self::default();
-        let Properties { color, depth, has_others, .. } = Properties::of(bytes);
+        let Properties { color, depth, is_hdr, .. } = Properties::of(bytes);
         match color {
             Some([primaries, transfer]) if is_kept => {
                 // The matrix is that of RGB, and the range is full.
@@ -76,15 +84,20 @@ impl Ancillary {
             Some(_) => found.lose("colour space"),
             None => {}
         }
+        if is_hdr {
+            found.lose("HDR metadata");
+        }
         if depth > 8 {
             found.losses.push(format!("its {depth}-bit colours become 8-bit"));
         }
-        if has_others {
-            found.losses.push(OTHER_PICTURES.to_owned());
-        }
-        if is_sequence(bytes) {
-            found.losses.push("is animated, but only its first frame is translated".to_owned());
-        }
+        let others = Others::of(bytes);
+        let notes = [
+            (others.images, OTHER_PICTURES),
+            (others.video, jpeg::VIDEO_LOST),
+            (others.frames, "is animated, but only its first frame is translated"),
+        ];
+        let notes = notes.iter().filter(|(is_there, _)| *is_there);
+        found.losses.extend(notes.map(|(_, note)| (*note).to_owned()));
         found
     }
 
@@ -93,9 +106,9 @@ impl Ancillary {
             let text = [keyword.as_bytes(), &[0; 5], text.as_bytes()].concat();
             PngChunk::new(*b"iTXt", text.into())
         };
-        let texts = details.texts.into_iter().map(text);
-        let chunks = details.resolution.map(png_resolution).into_iter().chain(texts).collect();
-        Self { chunks, losses: details.losses, ..Self::default() }
+        let chunks = details.texts.into_iter().map(text).collect();
+        let (resolution, losses) = (details.resolution, details.losses);
+        Self { chunks, resolution, losses, ..Self::default() }
     }
 
     fn of_png(bytes: &[u8], is_kept: bool) -> Self {
@@ -107,9 +120,14 @@ impl Ancillary {
             if READ.contains(&&name) || chunk.contents().starts_with(xmp::IN_PNG) {
                 continue;
             }
-            match is_kept && KEPT.contains(&&name) {
-                true => found.chunks.push(chunk),
-                false => found.lose(&png_name(name)),
+            match chunk.contents().as_ref() {
+                _ if is_kept && KEPT.contains(&&name) => found.chunks.push(chunk),
+                // In pixels per metre.
+                [sides @ .., 1] if name == *b"pHYs" => {
+                    let [x, y] = [0, 4].map(|at| Reader::at(sides, at).big(4).unwrap_or(0) as u32);
+                    found.resolution = Some([x, y]);
+                }
+                _ => found.lose(&png_name(name)),
             }
         }
         found
@@ -123,12 +141,20 @@ impl Ancillary {
             let begins = |with: &[&[u8]]| with.iter().any(|start| data.starts_with(start));
             match segment.marker() {
                 APP0 if begins(&[b"JFIF\0"]) && is_kept => found.jfif = jfif(data),
+                APP0 if begins(&[b"JFIF\0"]) => found.resolution = jfif_resolution(data),
                 APP1 if begins(&[b"Exif\0", b"http://ns.adobe.com/"]) => {}
                 APP2 if begins(&[b"ICC_PROFILE\0"]) => {}
                 APP2 if begins(&[b"MPF\0"]) => found.losses.push(OTHER_PICTURES.to_owned()),
+                APP13 if is_kept && begins(&[photoshop::START]) => {
+                    let (kept, has_thumbnail) = photoshop::without_thumbnail(data);
+                    found.segments.push(JpegSegment::new_with_contents(APP13, kept.into()));
+                    if has_thumbnail {
+                        found.lose("thumbnail");
+                    }
+                }
                 COM | APP13 if is_kept => found.segments.push(segment.clone()),
                 COM => found.lose("comment"),
-                APP13 if begins(&[b"Photoshop 3.0\0"]) => found.lose("IPTC record"),
+                APP13 if begins(&[photoshop::START]) => found.lose("IPTC record"),
                 // JFIF thumbnails, and what only Photoshop's export and the decoder use.
                 APP0 | APP12 | APP14 => {}
                 other @ APP1..=APP15 => {
@@ -136,6 +162,9 @@ impl Ancillary {
                 }
                 _ => {}
             }
+        }
+        if jpeg::has_video(bytes) {
+            found.losses.push(jpeg::VIDEO_LOST.to_owned());
         }
         found
     }
@@ -145,8 +174,7 @@ impl Ancillary {
         let (x, y) = (number(38), number(42));
         // A shorter header has no resolution.
         let has_resolution = number(14) >= 40 && x > 0 && y > 0;
-        let chunks = has_resolution.then(|| png_resolution([x, y])).into_iter().collect();
-        Self { chunks, ..Self::default() }
+        Self { resolution: has_resolution.then_some([x, y]), ..Self::default() }
     }
 
     fn lose(&mut self, what: &str) {
@@ -161,10 +189,11 @@ impl Ancillary {
         let output = Bytes::from(output);
         Ok(match format {
             PictureFormat::Png => {
-                let xmp = self.xmp.as_deref().map(xmp::chunk);
+                let more = self.resolution.map(png_resolution);
+                let more = more.into_iter().chain(self.xmp.as_deref().map(xmp::chunk));
                 let mut png = Png::from_bytes(output)?;
                 // After the header.
-                png.chunks_mut().splice(1..1, self.chunks.into_iter().chain(xmp));
+                png.chunks_mut().splice(1..1, self.chunks.into_iter().chain(more));
                 png.encoder().bytes()
             }
             PictureFormat::Jpeg => {
@@ -173,7 +202,8 @@ impl Ancillary {
                 let segments = jpeg.segments_mut();
                 segments.splice(1..1, xmp.into_iter().chain(self.segments));
                 // The encoder's own comes first.
-                self.jfif.into_iter().for_each(|jfif| segments[0] = jfif);
+                let jfif = self.jfif.or_else(|| self.resolution.map(jfif_with));
+                jfif.into_iter().for_each(|jfif| segments[0] = jfif);
                 jpeg.encoder().bytes()
             }
             PictureFormat::Webp => match self.xmp {
@@ -192,6 +222,24 @@ impl Ancillary {
 fn jfif(data: &[u8]) -> Option<JpegSegment> {
     let fields = [data.get(..12)?, &[0, 0]].concat();
     Some(JpegSegment::new_with_contents(APP0, fields.into()))
+}
+
+/// The resolution in a JFIF header (JFIF 1.02: units, then dots across and down); `None` for an aspect ratio.
+fn jfif_resolution(data: &[u8]) -> Option<[u32; 2]> {
+    let per_metre = match data.get(7)? {
+        1 => 1.0 / INCH,
+        2 => 100.0,
+        _ => return None,
+    };
+    let sides = [8, 10].map(|at| Reader::at(data, at).big(2).unwrap_or(0) as f64 * per_metre);
+    Some(sides.map(|side| side.round() as u32)).filter(|sides| !sides.contains(&0))
+}
+
+/// A JFIF header with this resolution, in dots per inch.
+fn jfif_with(resolution: [u32; 2]) -> JpegSegment {
+    let [x, y] = resolution.map(|side| (f64::from(side) * INCH).round() as u16);
+    let fields = [b"JFIF\0\x01\x02\x01", &x.to_be_bytes()[..], &y.to_be_bytes(), &[0, 0]];
+    JpegSegment::new_with_contents(APP0, fields.concat().into())
 }
 
 /// A plain name for the content of a PNG chunk.

@@ -2,23 +2,35 @@
 
 //! AVIF and HEIF images (ISO/IEC 23008-12), decoded by GdkPixbuf with the loader of libheif.
 
-use std::{io::Cursor, sync::mpsc};
+use std::sync::mpsc;
 
+use ::image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 use anyhow::{Context, Result, anyhow};
 use gdk_pixbuf::{Pixbuf, PixbufError, PixbufLoader, glib, prelude::PixbufLoaderExt};
-use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
-use super::{Picture, metadata::Metadata, xmp};
-use crate::{picture::LACKS_HEIF, protocol::Say, worker::containers::isobmff::image::Properties};
+use super::{
+    Picture,
+    metadata::{EXIF_LOST, Metadata, XMP_LOST},
+};
+use crate::{
+    picture::LACKS_HEIF,
+    protocol::{Say, note},
+    worker::containers::isobmff::image::{self, Properties},
+};
 
 /// The image in `bytes`. libheif applies the file's rotation; that of EXIF does not count (section 6.5.10).
 pub fn read(bytes: &[u8], say: Say) -> Result<Picture> {
     let decoded = decode(bytes)?;
-    let exif = exif::Reader::new().read_from_container(&mut Cursor::new(bytes));
+    let mut readable = |found: Option<Option<Vec<u8>>>, loss| {
+        if found == Some(None) {
+            note(say, loss);
+        }
+        found.flatten()
+    };
     let mut metadata = Metadata {
         icc: decoded.option("icc-profile").map(|profile| glib::base64_decode(&profile)),
-        exif: exif.ok().map(|exif| exif.buf().to_vec()),
-        xmp: xmp::scanned(bytes),
+        exif: readable(image::exif(bytes), EXIF_LOST),
+        xmp: readable(image::xmp(bytes), XMP_LOST),
     };
     metadata.make_upright(Properties::of(bytes).is_turned, say);
     Ok(Picture {
@@ -49,6 +61,10 @@ fn decode(bytes: &[u8]) -> Result<Pixbuf> {
         _ => anyhow!("is damaged: {}", error.message()),
     })?;
     loader.pixbuf().with_context(|| match causes.try_recv() {
+        // A codec that libheif knows, but was built without.
+        Ok(cause) if cause.starts_with("Unsupported") || cause.contains("plugin") => {
+            format!("cannot be decoded: libheif has no decoder for it: {cause}")
+        }
         Ok(cause) => format!("is damaged: {cause}"),
         Err(_) => "is damaged".to_owned(),
     })

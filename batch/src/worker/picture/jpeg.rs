@@ -14,8 +14,10 @@ use img_parts::{
 use super::pixels::ImagePipeline;
 use crate::{
     protocol::{Say, note, note_all},
-    worker::pipeline::decoder_errors,
+    worker::{containers::bytes::Reader, pipeline::decoder_errors},
 };
+
+pub const VIDEO_LOST: &str = "the video in the same file is left out";
 
 /// Fails if no decoder here supports the coding of a JPEG, and notes what is wrong with it.
 pub fn check(file: &[u8], say: Say) -> Result<()> {
@@ -48,19 +50,56 @@ fn is_cmyk(segment: &JpegSegment) -> bool {
 
 /// A note about damage, which the decoder of the image crate skips silently.
 fn damage(file: &[u8]) -> Option<String> {
-    if lacks_end(file) {
+    let Some(image) = image(file) else {
         return Some("is truncated: its last rows are missing".to_owned());
-    }
+    };
     decoder_errors::clear();
     let caps = gst::Caps::builder("image/jpeg").field("parsed", true).build();
     // Only its errors count, not what it decodes. It does not know all formats, and crashes with direct rendering.
     let _ = ImagePipeline::new("avdec_mjpeg direct-rendering=false")
-        .and_then(|decoder| decoder.push_last(gst::Buffer::from_slice(file.to_vec()), &caps));
+        .and_then(|decoder| decoder.push_last(gst::Buffer::from_slice(image.to_vec()), &caps));
     decoder_errors::notice(true, "parts of it may be wrong")
 }
 
-/// Whether the end marker (EOI) is missing, which the decoder tolerates. Pixel data cannot contain markers.
-fn lacks_end(file: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| file.windows(2).rposition(|bytes| bytes == marker);
-    last([0xFF, 0xD9]) < last([0xFF, 0xDA])
+/// Whether a video follows the image, as phones write it.
+pub fn has_video(file: &[u8]) -> bool {
+    let image = image(file).unwrap_or(file);
+    file[image.len()..].windows(4).any(|kind| kind == b"ftyp")
+}
+
+/// The image without what follows its end marker (EOI), such as a video; `None` if it has none, which the decoder
+/// tolerates.
+fn image(file: &[u8]) -> Option<&[u8]> {
+    let mut at = 2;
+    loop {
+        // Pixel data cannot contain markers but those to restart, and a 0 after 0xFF (section F.1.2.3).
+        at += file
+            .get(at..)?
+            .windows(2)
+            .position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF | 0xD0..=0xD7))?;
+        at += match file[at + 1] {
+            0xD9 => return file.get(..at + 2),
+            // Without a length.
+            0x01 | 0xD8 => 2,
+            _ => 2 + Reader::at(file, at + 2).big(2)? as usize,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_ends_at_its_own_end_marker() {
+        // A thumbnail with markers in a segment, a scan with a restart, and the end.
+        let thumbnail = b"\xFF\xE1\0\x08\xFF\xD8\xFF\xDA\xFF\xD9";
+        let scan = b"\xFF\xDA\0\x03\0\x12\xFF\0\x34\xFF\xD0\x56";
+        let whole = [b"\xFF\xD8", &thumbnail[..], scan, b"\xFF\xD9"].concat();
+        let with_video = [&whole[..], b"\0\0\0\x18ftypmp42 \xFF\xDA \xFF\xD9 \xFF\xDA"].concat();
+        assert_eq!(image(&with_video), Some(&whole[..]));
+        assert!(has_video(&with_video) && !has_video(&whole));
+        assert_eq!(image(&whole[..whole.len() - 2]), None);
+        assert_eq!((image(b""), image(b"\xFF\xD8\xFF")), (None, None));
+    }
 }

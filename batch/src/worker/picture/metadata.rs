@@ -2,10 +2,15 @@
 
 //! The metadata that all formats of images can have.
 
-use image::{ImageDecoder, metadata::Orientation};
+use image::{ImageDecoder, ImageFormat, metadata::Orientation};
 
-use super::{exif, tiff, xmp};
+use super::{exif, png, tiff, xmp};
 use crate::protocol::{Say, note};
+
+pub const EXIF_LOST: &str = "its EXIF is left out";
+pub const XMP_LOST: &str = "its XMP metadata are left out";
+/// The most bytes of EXIF and of XMP that a segment of JPEG can hold besides their headers (ITU-T T.81, section B.1.1.4).
+const LONGEST_IN_JPEG: [usize; 2] = [65_533 - 6, 65_533 - 29];
 
 pub struct Metadata {
     /// The colour profile.
@@ -28,9 +33,33 @@ impl Metadata {
     pub fn of_tiff(bytes: &[u8], say: Say) -> Self {
         let exif = exif::of_tiff(bytes);
         if exif.is_none() && tiff::has_exif(bytes) {
-            note(say, "its EXIF is left out");
+            note(say, EXIF_LOST);
         }
         Self { icc: tiff::profile(bytes), exif, xmp: tiff::xmp(bytes) }
+    }
+
+    /// With what the decoder has not read of the image in `bytes`.
+    pub fn completed(mut self, bytes: &[u8], format: ImageFormat, say: Say) -> Self {
+        if format == ImageFormat::Png {
+            let late = png::after_pixels(bytes);
+            self.exif = self.exif.or(late.exif);
+            if self.xmp.is_none() && late.has_compressed_xmp {
+                note(say, XMP_LOST);
+            }
+            self.xmp = self.xmp.or(late.xmp);
+        }
+        self
+    }
+
+    /// Leaves out what is too long for a JPEG.
+    pub fn fit_jpeg(&mut self, say: Say) {
+        let [exif, xmp] = LONGEST_IN_JPEG;
+        if self.exif.take_if(|found| found.len() > exif).is_some() {
+            note(say, EXIF_LOST);
+        }
+        if self.xmp.take_if(|found| found.len() > xmp).is_some() {
+            note(say, XMP_LOST);
+        }
     }
 
     /// Adapts it to an upright image, which was rotated by 90° if `is_turned`.
@@ -47,7 +76,7 @@ impl Metadata {
         if let Some(found) = self.xmp.take() {
             self.xmp = xmp::upright(found);
             if self.xmp.is_none() {
-                note(say, "its XMP metadata are left out");
+                note(say, XMP_LOST);
             }
         }
     }

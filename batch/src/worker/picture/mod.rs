@@ -8,7 +8,9 @@ pub mod exif;
 mod heif;
 mod jpeg;
 mod metadata;
+mod photoshop;
 pub mod pixels;
+mod png;
 pub mod tiff;
 pub mod xmp;
 
@@ -53,7 +55,7 @@ struct Picture {
     format: ImageFormat,
 }
 
-/// Translates the image `input` into `output`.
+/// Translates the image `input` into `output`; in a dry run it only notes what the output would lack.
 pub fn translate(
     setup: &Setup,
     input: &Path,
@@ -61,7 +63,16 @@ pub fn translate(
     format: PictureFormat,
     say: Say,
 ) -> Result<u64> {
+    if setup.dry_run {
+        let bytes = fs::read(input)?;
+        encode(read(&bytes, input, say)?, &bytes, format, say)?;
+        return Ok(1);
+    }
     translate_through(&ImagePipeline::filter(setup)?, input, output, format, say)?;
+    if setup.verify {
+        let written = ImageReader::open(output)?.with_guessed_format()?;
+        written.decode().context("the output cannot be decoded")?;
+    }
     Ok(1)
 }
 
@@ -76,11 +87,8 @@ pub fn translate_through(
     let bytes = fs::read(input)?;
     let mut picture = read(&bytes, input, say)?;
     picture.pixels = filter.translate(&picture.pixels)?;
-    let encoded = encode(&picture, format, say)?;
-    let mut ancillary = Ancillary::of(&bytes, picture.format, format);
-    ancillary.xmp = picture.metadata.xmp;
-    note_all(say, ancillary.losses.drain(..));
-    let encoded = ancillary.insert(encoded, format)?;
+    let expected = (picture.pixels.width(), picture.pixels.height());
+    let encoded = encode(picture, &bytes, format, say)?;
     fs::write(output, encoded).map_err(|error| match error.kind() {
         std::io::ErrorKind::StorageFull => anyhow!(fault::NO_SPACE),
         _ => error.into(),
@@ -88,7 +96,7 @@ pub fn translate_through(
     // Before it gets its final name, it must be readable.
     let written = ImageReader::open(output)?.with_guessed_format()?;
     let size = written.into_dimensions().context("the output cannot be opened")?;
-    if size != (picture.pixels.width(), picture.pixels.height()) {
+    if size != expected {
         bail!("the output is {}×{} px", size.0, size.1);
     }
     Ok(())
@@ -129,7 +137,7 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
             let mut decoder = reader.into_decoder().map_err(damaged)?;
             let metadata = match is_tiff {
                 true => Metadata::of_tiff(bytes, say),
-                false => Metadata::of(&mut decoder),
+                false => Metadata::of(&mut decoder).completed(bytes, format, say),
             };
             let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
             (DynamicImage::from_decoder(decoder).map_err(damaged)?, orientation, metadata)
@@ -196,16 +204,49 @@ fn straight(picture: DynamicImage) -> DynamicImage {
     as_color(pixels.into(), picture.color())
 }
 
-/// Encodes `picture` in this format.
-fn encode(picture: &Picture, format: PictureFormat, say: Say) -> Result<Vec<u8>> {
+/// Encodes `picture`, which was read from `bytes`, in this format, with all that it can hold of the file.
+fn encode(mut picture: Picture, bytes: &[u8], format: PictureFormat, say: Say) -> Result<Bytes> {
+    if format == PictureFormat::Jpeg {
+        picture.metadata.fit_jpeg(say);
+    }
+    picture.pixels = fitting(picture.pixels, format, say);
+    let encoded = encode_pixels(&picture, format, say)?;
+    let mut ancillary = Ancillary::of(bytes, picture.format, format);
+    ancillary.xmp = picture.metadata.xmp;
+    note_all(say, ancillary.losses.drain(..));
+    ancillary.insert(encoded, format)
+}
+
+/// The pixels as this format can hold them.
+fn fitting(pixels: DynamicImage, format: PictureFormat, say: Say) -> DynamicImage {
+    if format == PictureFormat::Png {
+        return pixels;
+    }
+    let color = pixels.color();
+    if color.bytes_per_pixel() > color.channel_count() {
+        note(say, "its 16-bit colours become 8-bit");
+    }
+    let has_alpha = color.has_alpha() && pixels.to_rgba8().pixels().any(|pixel| pixel.0[3] < 255);
+    match format {
+        PictureFormat::Jpeg => {
+            if has_alpha {
+                note(say, "its transparency is left out");
+            }
+            match pixels {
+                DynamicImage::ImageLuma8(_) => pixels,
+                other => other.into_rgb8().into(),
+            }
+        }
+        _ if color.has_alpha() => pixels.into_rgba8().into(),
+        _ => pixels.into_rgb8().into(),
+    }
+}
+
+fn encode_pixels(picture: &Picture, format: PictureFormat, say: Say) -> Result<Vec<u8>> {
     let mut file = Vec::new();
     match format {
         PictureFormat::Jpeg => {
-            let mut pixels = picture.pixels.clone();
-            if !matches!(pixels, DynamicImage::ImageLuma8(_)) {
-                pixels = pixels.into_rgb8().into();
-            }
-            encode_with(JpegEncoder::new_with_quality(&mut file, QUALITY), picture, &pixels, say)?;
+            encode_with(JpegEncoder::new_with_quality(&mut file, QUALITY), picture, say)?;
         }
         PictureFormat::Png => {
             let encoder = PngEncoder::new_with_quality(
@@ -213,36 +254,27 @@ fn encode(picture: &Picture, format: PictureFormat, say: Say) -> Result<Vec<u8>>
                 CompressionType::Default,
                 FilterType::Adaptive,
             );
-            encode_with(encoder, picture, &picture.pixels, say)?;
+            encode_with(encoder, picture, say)?;
+        }
+        PictureFormat::Webp if picture.is_lossless => {
+            encode_with(WebPEncoder::new_lossless(&mut file), picture, say)?;
         }
         PictureFormat::Webp => {
-            let pixels: DynamicImage = match picture.pixels.color().has_alpha() {
-                true => picture.pixels.to_rgba8().into(),
-                false => picture.pixels.to_rgb8().into(),
-            };
-            if picture.is_lossless {
-                encode_with(WebPEncoder::new_lossless(&mut file), picture, &pixels, say)?;
-            } else {
-                let encoded =
-                    ImagePipeline::new(&format!("webpenc quality={QUALITY}"))?.push(&pixels)?;
-                let encoded = encoded.buffer().context("no image")?.map_readable()?.to_vec();
-                // `webpenc` writes no metadata, and the image crate no lossy WebP.
-                let mut webp = WebP::from_bytes(encoded.into()).context("the encoder's WebP")?;
-                webp.set_icc_profile(picture.metadata.icc.clone().map(Bytes::from));
-                webp.set_exif(picture.metadata.exif.clone().map(Bytes::from));
-                file = webp.encoder().bytes().into();
-            }
+            let encoder = ImagePipeline::new(&format!("webpenc quality={QUALITY}"))?;
+            let encoded = encoder.push(&picture.pixels)?;
+            let encoded = encoded.buffer().context("no image")?.map_readable()?.to_vec();
+            // `webpenc` writes no metadata, and the image crate no lossy WebP.
+            let mut webp = WebP::from_bytes(encoded.into()).context("the encoder's WebP")?;
+            webp.set_icc_profile(picture.metadata.icc.clone().map(Bytes::from));
+            webp.set_exif(picture.metadata.exif.clone().map(Bytes::from));
+            file = webp.encoder().bytes().into();
         }
     }
     Ok(file)
 }
 
-fn encode_with(
-    mut encoder: impl ImageEncoder,
-    picture: &Picture,
-    pixels: &DynamicImage,
-    say: Say,
-) -> Result<()> {
+fn encode_with(mut encoder: impl ImageEncoder, picture: &Picture, say: Say) -> Result<()> {
+    let pixels = &picture.pixels;
     if let Some(icc) = &picture.metadata.icc
         && (!is_for(icc, pixels.color()) || encoder.set_icc_profile(icc.clone()).is_err())
     {

@@ -25,7 +25,6 @@ const BEYOND: [&str; 5] = [
     "http://ns.adobe.com/xmp/note/",
     "http://ns.adobe.com/xap/1.0/g/img/",
 ];
-const XMP_END: &[u8] = b"</x:xmpmeta>";
 const ORIENTATION: &str = "tiff:Orientation";
 
 /// XMP for an upright image; `None` if it refers to what the output lacks, or is no text in UTF-8.
@@ -47,16 +46,6 @@ pub fn upright(xmp: Vec<u8>) -> Option<Vec<u8>> {
     let mut bytes = xmp.into_bytes();
     values.into_iter().for_each(|at| bytes[at] = b'1');
     Some(bytes)
-}
-
-/// The XMP in a file of another kind, found by its text (part 3, section 1.3).
-pub fn scanned(file: &[u8]) -> Option<Vec<u8>> {
-    let at = |from: usize, text: &[u8]| {
-        file[from..].windows(text.len()).position(|bytes| bytes == text).map(|at| from + at)
-    };
-    let start = at(0, b"<x:xmpmeta")?;
-    let end = at(start, XMP_END)? + XMP_END.len();
-    Some(file[start..end].to_vec())
 }
 
 /// The segment of a JPEG with XMP.

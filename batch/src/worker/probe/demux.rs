@@ -81,7 +81,11 @@ pub fn demux(
     decoder.connect_no_more_pads(move |decoder| {
         // By then, all initial tracks have ended.
         if has_tracks.swap(true, Ordering::Relaxed) {
-            return gst::element_error!(decoder, gst::StreamError::Failed, ("{}", fault::CHANGED_TRACKS));
+            return gst::element_error!(
+                decoder,
+                gst::StreamError::Failed,
+                ("{}", fault::CHANGED_TRACKS)
+            );
         }
         let mut sources = std::mem::take(&mut *lock(&sources));
         sources.sort_by(|a, b| a.id.cmp(&b.id));

@@ -2,7 +2,7 @@
 
 //! AVIF and HEIF images (ISO/IEC 23008-12): what they have besides pixels.
 
-use super::{boxes, find, index::brand};
+use super::{find, index::brand, items::Items};
 use crate::worker::containers::bytes::Reader;
 
 /// Major brands of images and of image sequences.
@@ -11,35 +11,45 @@ const BRANDS: [&[u8]; 10] =
 /// Those of image sequences.
 const SEQUENCES: &[&[u8]] = BRANDS.split_at(7).1;
 
-/// The properties of all images in a file.
+/// The properties of the image that is shown.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Properties {
     /// Primaries and transfer function (ITU-T H.273), unless they are those of sRGB.
     pub color: Option<[u8; 2]>,
-    /// Bits per component.
+    /// Bits per component; 0 if the file does not say.
     pub depth: u8,
-    /// Whether they are shown turned by 90° or 270°.
+    /// Whether it is shown turned by 90° or 270°.
     pub is_turned: bool,
-    /// Whether there are images besides the main one and its alpha, such as a gain map.
-    pub has_others: bool,
+    /// Whether it describes its mastering display or its light levels.
+    pub is_hdr: bool,
+}
+
+/// What a file has besides the image that is shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// Images such as a gain map or a depth map.
+    pub images: bool,
+    /// A video of the moment.
+    pub video: bool,
+    /// Further frames.
+    pub frames: bool,
 }
 
 impl Properties {
     pub fn of(file: &[u8]) -> Self {
-        let meta = find(file, &[b"meta"]).and_then(|meta| meta.get(4..)).unwrap_or_default();
+        let Some(items) = Items::of(file) else { return Self::default() };
         let mut found = Self::default();
-        for (kind, property) in boxes(find(meta, &[b"iprp", b"ipco"]).unwrap_or_default()) {
+        // Its own come after those of its parts, which may have some that it lacks.
+        let parts = items.tile().into_iter().chain([items.primary]);
+        for (kind, property) in parts.flat_map(|id| items.properties(id)) {
             match kind {
-                b"pixi" => found.depth = found.depth.max(property.get(5).copied().unwrap_or(0)),
-                b"irot" => found.is_turned |= property.first().is_some_and(|turns| turns & 1 == 1),
-                b"auxC" => {
-                    let mut name = property.get(4..).unwrap_or_default().split(|byte| *byte == 0);
-                    found.has_others |= !name.next().is_some_and(is_alpha);
-                }
+                b"pixi" => found.depth = property.get(5).copied().unwrap_or(0),
+                b"irot" => found.is_turned = property.first().is_some_and(|turns| turns & 1 == 1),
+                b"clli" | b"mdcv" => found.is_hdr = true,
                 b"colr" if property.starts_with(b"nclx") => {
                     let mut fields = Reader::at(property, 4);
                     let color = [fields.big(2), fields.big(2)].map(|code| code.unwrap_or(2) as u8);
-                    found.color = found.color.or(Some(color).filter(|color| !is_srgb(*color)));
+                    found.color = Some(color).filter(|color| !is_srgb(*color));
                 }
                 _ => {}
             }
@@ -48,19 +58,37 @@ impl Properties {
     }
 }
 
+impl Others {
+    pub fn of(file: &[u8]) -> Self {
+        Self {
+            images: Items::of(file).is_some_and(|items| items.has_others()),
+            video: find(file, &[b"mpvd"]).is_some(),
+            frames: brand(file).is_some_and(|brand| SEQUENCES.contains(&brand)),
+        }
+    }
+}
+
+/// The EXIF of the image that is shown. `Some(None)` if it cannot be read.
+pub fn exif(file: &[u8]) -> Option<Option<Vec<u8>>> {
+    let items = Items::of(file)?;
+    let item = items.describing(|item| item.kind == b"Exif")?;
+    let after_offset = |data: Vec<u8>| {
+        let offset = Reader(&data).big(4)? as usize;
+        Some(data.get(offset.checked_add(4)?..)?.to_vec())
+    };
+    Some(items.data(item).and_then(after_offset))
+}
+
+/// Its XMP. `Some(None)` if it cannot be read.
+pub fn xmp(file: &[u8]) -> Option<Option<Vec<u8>>> {
+    let items = Items::of(file)?;
+    let item = items.describing(|item| item.content == b"application/rdf+xml")?;
+    Some(items.data(item))
+}
+
 /// Whether a file that starts with `head` is an AVIF or HEIF image.
 pub fn is_image(head: &[u8]) -> bool {
     brand(head).is_some_and(|brand| BRANDS.contains(&brand))
-}
-
-/// Whether it has several images that are shown one after another.
-pub fn is_sequence(head: &[u8]) -> bool {
-    brand(head).is_some_and(|brand| SEQUENCES.contains(&brand))
-}
-
-/// Whether this is the name of alpha, for HEVC or for any codec (ISO/IEC 23000-22).
-fn is_alpha(name: &[u8]) -> bool {
-    name.ends_with(b":hevc:2015:auxid:1") || name.ends_with(b":auxiliary:alpha")
 }
 
 /// Whether these are primaries and transfer function of sRGB. BT.709's are taken for them, and so are unknown ones.
@@ -72,26 +100,76 @@ fn is_srgb([primaries, transfer]: [u8; 2]) -> bool {
 mod tests {
     use super::{super::boxed, *};
 
+    const GAIN_MAP: &[u8] = b"urn:com:apple:photo:2020:aux:hdrgainmap";
+    const ALPHA: &[u8] = b"urn:mpeg:hevc:2015:auxid:1";
+
+    fn color([primaries, transfer]: [u8; 2]) -> Vec<u8> {
+        boxed(b"colr", &[b'n', b'c', b'l', b'x', 0, primaries, 0, transfer, 0, 9, 128])
+    }
+
+    fn full(kind: &[u8], content: &[u8]) -> Vec<u8> {
+        boxed(kind, &[&[0; 4], content].concat())
+    }
+
+    /// A photograph, item 2, of the tile 3; 1 is an auxiliary image of this kind, 4 its XMP and 5 that of the photograph.
+    /// The properties are an auxiliary type, a colour, a rotation, a depth and the colour of HDR.
+    fn photograph(auxiliary: &[u8]) -> Vec<u8> {
+        let entry = |id: u8, kind: &[u8], more: &[u8]| {
+            let fields = [&[2, 0, 0, 0, 0, id, 0, 0], kind, b"\0", more].concat();
+            boxed(b"infe", &fields)
+        };
+        let entries = [
+            entry(1, b"hvc1", b""),
+            entry(2, b"grid", b""),
+            entry(3, b"hvc1", b""),
+            entry(4, b"mime", b"application/rdf+xml\0"),
+            entry(5, b"mime", b"application/rdf+xml\0"),
+        ];
+        let reference = |kind: &[u8], from: u8, to: u8| boxed(kind, &[0, from, 0, 1, 0, to]);
+        let references = [
+            reference(b"auxl", 1, 2),
+            reference(b"dimg", 2, 3),
+            reference(b"cdsc", 4, 1),
+            reference(b"cdsc", 5, 2),
+        ];
+        let properties = [
+            full(b"auxC", &[auxiliary, &[0, 1]].concat()),
+            color([1, 13]),
+            boxed(b"irot", &[3]),
+            full(b"pixi", &[3, 10, 10, 10]),
+            color([9, 16]),
+        ];
+        let associations = [0, 0, 0, 3, 0, 1, 2, 1, 5, 0, 2, 2, 0x82, 3, 0, 3, 1, 4];
+        let locations = [0x44, 0, 0, 2, 0, 4, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3];
+        let more = [0, 5, 0, 1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 4];
+        let lists = [boxed(b"ipco", &properties.concat()), full(b"ipma", &associations)];
+        let meta = [
+            full(b"pitm", &[0, 2]),
+            boxed(b"iloc", &[&[1, 0, 0, 0], &locations[..], &more].concat()),
+            full(b"iinf", &[&[0, 5], &entries.concat()[..]].concat()),
+            full(b"iref", &references.concat()),
+            boxed(b"iprp", &lists.concat()),
+            boxed(b"idat", b"mapours"),
+        ];
+        [boxed(b"ftyp", b"heic\0\0\0\0"), full(b"meta", &meta.concat())].concat()
+    }
+
     #[test]
-    fn properties_are_those_of_the_images() {
-        let color = |codes: [u8; 2]| {
-            boxed(b"colr", &[b"nclx\0", &codes[..1], &[0], &codes[1..], &[0, 9, 128]].concat())
-        };
-        let file = |properties: &[Vec<u8>]| {
-            let list = boxed(b"iprp", &boxed(b"ipco", &properties.concat()));
-            [boxed(b"ftyp", b"heic\0\0\0\0"), boxed(b"meta", &[&[0; 4][..], &list].concat())]
-                .concat()
-        };
-        let pixi = boxed(b"pixi", &[0, 0, 0, 0, 3, 10, 10, 10]);
-        let auxiliary = |name: &[u8]| boxed(b"auxC", &[&[0; 4], name, &[0, 1]].concat());
-        let alpha = auxiliary(b"urn:mpeg:hevc:2015:auxid:1");
-        let found = Properties::of(&file(&[color([9, 16]), pixi, alpha]));
-        let deep = Properties { color: Some([9, 16]), depth: 10, ..Properties::default() };
-        assert_eq!(found, deep);
-        let gain_map = auxiliary(b"urn:com:apple:photo:2020:aux:hdrgainmap");
-        let found = Properties::of(&file(&[color([1, 13]), gain_map, boxed(b"irot", &[3])]));
-        let turned = Properties { is_turned: true, has_others: true, ..Properties::default() };
-        assert_eq!(found, turned);
-        assert_eq!(Properties::of(b"\0\0\0\x08meta"), Properties::default());
+    fn properties_and_metadata_are_those_of_the_photograph() {
+        let file = photograph(GAIN_MAP);
+        let expected = Properties { depth: 10, is_turned: true, ..Properties::default() };
+        assert_eq!(Properties::of(&file), expected);
+        assert_eq!(xmp(&file), Some(Some(b"ours".to_vec())));
+        assert_eq!(exif(&file), None);
+        let cut = &file[..file.len() - 5];
+        assert_eq!((Properties::of(cut), xmp(cut)), (Properties::default(), None));
+    }
+
+    #[test]
+    fn alpha_belongs_to_the_photograph_and_a_gain_map_does_not() {
+        assert!(Others::of(&photograph(GAIN_MAP)).images);
+        assert_eq!(Others::of(&photograph(ALPHA)), Others::default());
+        let with_video = [photograph(ALPHA), boxed(b"mpvd", b"video")].concat();
+        assert_eq!(Others::of(&with_video), Others { video: true, ..Others::default() });
     }
 }

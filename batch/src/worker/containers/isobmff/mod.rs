@@ -8,6 +8,7 @@ mod durations;
 mod edits;
 pub mod image;
 pub mod index;
+mod items;
 mod moov;
 mod nero;
 pub mod pcm;
