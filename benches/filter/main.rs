@@ -3,7 +3,7 @@
 //! Benchmarks of the filter: `cargo bench --bench filter`, or `./dev bench`.
 //!
 //! `MODEL` is the generator, a file or a folder with `G.onnx` and its variants; `REFERENCE` is a generator to compare
-//! them with. The argument `overhead`, `in-flight`, `skipping`, `gl` or `pipelines` measures only that table.
+//! them with. The argument `variants`, `overhead`, `in-flight`, `skipping`, `gl` or `pipelines` measures only that table.
 
 mod bare;
 mod frame;
