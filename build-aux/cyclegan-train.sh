@@ -36,5 +36,11 @@ if ! [ -e "$libtorch/lib/libtorch_cpu.so" ]; then
         "\`cyclegan-train --fetch-libtorch\` (about 520 MB), or set LIBTORCH to the folder of one" >&2
     exit 1
 fi
+# That of the package gstreamer1.0-cyclegan, for exporting and scoring.
+if [ -z "${ORT_DYLIB_PATH:-}" ]; then
+    for runtime in "$prefix"/lib/*/cyclegan/libonnxruntime.so.*; do
+        [ ! -e "$runtime" ] || export ORT_DYLIB_PATH="$runtime"
+    done
+fi
 export LIBTORCH="$libtorch" LD_LIBRARY_PATH="$libtorch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 exec "$prefix/lib/cyclegan/cyclegan-train" "$@"

@@ -53,6 +53,7 @@ impl Installed {
             .env("XDG_CACHE_HOME", self.0.path().join("cache"))
             .env_remove("LD_LIBRARY_PATH")
             .env_remove("LIBTORCH")
+            .env_remove("ORT_DYLIB_PATH")
             .args(["train", "a folder"]);
         if let Some(libtorch) = libtorch {
             command.env("LIBTORCH", self.0.path().join(libtorch));
@@ -82,4 +83,19 @@ fn the_trainer_uses_a_fetched_libtorch_or_that_of_the_variable() {
         let lib = installed.0.path().join(folder).join("lib");
         assert_eq!(said, format!("{}|train a folder\n", lib.display()));
     }
+}
+
+#[test]
+fn the_trainer_uses_the_onnx_runtime_of_the_filter() {
+    let installed = Installed::new();
+    installed.add_libtorch("own");
+    let folder = installed.0.path().join("lib/x86_64-linux-gnu/cyclegan");
+    fs::create_dir_all(&folder).unwrap();
+    let runtime = folder.join("libonnxruntime.so.1.32.0");
+    fs::write(&runtime, "").unwrap();
+    // In place of the program, prints the variable.
+    let program = installed.0.path().join("lib/cyclegan/cyclegan-train");
+    fs::write(&program, "#!/bin/sh\nprintf %s \"$ORT_DYLIB_PATH\"\n").unwrap();
+    let output = installed.run(Some("own"));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), runtime.to_string_lossy());
 }
