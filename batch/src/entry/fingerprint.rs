@@ -90,7 +90,23 @@ fn hash_of(path: &Path) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::options::Options;
+
+    #[test]
+    fn a_time_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("a.png");
+        fs::write(&input, "an image").unwrap();
+        // Frame 2164 at 24 frames a second.
+        let options = ["cyclegan-batch", "in", "--out", "out", "--start", "90.16666666666667"];
+        let recipe = Options::parse_from(options).recipe;
+        let fingerprint = Fingerprint::new(&Item::png(input), &recipe, "").unwrap();
+        let text = serde_json::to_string(&fingerprint).unwrap();
+        assert_eq!(serde_json::from_str::<Fingerprint>(&text).unwrap(), fingerprint);
+    }
 
     #[test]
     fn the_variants_of_a_pair_have_one_hash_and_other_generators_their_own() {
