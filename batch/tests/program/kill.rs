@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -85,6 +85,36 @@ fn kill_and_go_on(kills: usize) {
         assert_eq!(tracks(&place.out(name))[0].times.len(), FRAMES, "{name}");
     }
     assert!(place.run(&["in", "--piece", "0.4"]).contains(&format!("{clips} up to date")));
+}
+
+/// Closing a terminal sends SIGHUP.
+#[test]
+fn after_nohup_the_program_goes_on_without_its_terminal() {
+    let place = Place::new();
+    make_clip(&place.path("in/a.mp4"), 60, 10);
+    for (prepare, code) in [("trap '' HUP", 0), (":", 130)] {
+        let _ = fs::remove_dir_all(place.path("out"));
+        let program = place.program();
+        let variables = program.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let mut run = Command::new("sh")
+            .args(["-c", &format!("{prepare}; exec \"$0\" \"$@\"")])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .arg("in")
+            .envs(variables)
+            .current_dir(program.get_current_dir().unwrap())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while !place.path("out/.cyclegan-batch").exists() {
+            assert!(run.try_wait().unwrap().is_none(), "the program has ended");
+            thread::sleep(Duration::from_millis(2));
+        }
+        let sent = Command::new("kill").args(["-HUP", &run.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(run.wait().unwrap().code(), Some(code), "{prepare}");
+    }
 }
 
 #[test]
