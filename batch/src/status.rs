@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    entry::{Recorded, State, count_states},
+    entry::{Recorded, State, count_states, folder_of},
     item::Item,
     text::{and_counts, shown},
 };
@@ -25,8 +25,12 @@ pub fn print(out: &Path, items: &[Item], as_json: bool) {
     };
     recorded.iter().filter_map(line).for_each(|line| say(&line));
     let [done, failed, translating, unfinished] = count_states(recorded.iter().map(|r| &r.state));
-    let begun: HashSet<&Path> = recorded.iter().filter_map(|r| r.paths.output.as_deref()).collect();
-    let waiting = items.iter().filter(|item| !begun.contains(&*item.output)).count() as u64;
+    let begun: HashSet<&Path> = recorded.iter().map(|record| &*record.folder).collect();
+    // Those of these items are never recorded.
+    let (bad, good): (Vec<_>, Vec<_>) = items.iter().partition(|item| item.problem.is_some());
+    let waiting = good.iter().filter(|item| !begun.contains(&*folder_of(out, &item.output)));
+    let (waiting, failed) = (waiting.count() as u64, failed + bad.len() as u64);
+    bad.iter().for_each(|item| say(&problem(item, as_json)));
     if as_json {
         let summary = json!({"event": "summary", "done": done, "failed": failed, "translating": translating,
                              "unfinished": unfinished, "not_started": waiting});
@@ -34,6 +38,16 @@ pub fn print(out: &Path, items: &[Item], as_json: bool) {
     }
     let more = and_counts(&[(unfinished, "unfinished"), (waiting, "not started")]);
     say(&format!("{done} done, {failed} failed, {translating} being translated{more}"));
+}
+
+/// The line for an item that cannot be translated.
+fn problem(item: &Item, as_json: bool) -> String {
+    let (input, cause) = (shown(&item.input), item.problem.as_deref().unwrap_or_default());
+    match as_json {
+        true => json!({"event": "status", "state": "failed", "input": input, "cause": cause})
+            .to_string(),
+        false => format!("{input}: fails: {cause}"),
+    }
 }
 
 /// The lines for an output; `None` if it is done without notes.

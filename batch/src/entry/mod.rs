@@ -129,7 +129,9 @@ impl Entry {
             }
             is_ours = size(&self.output) == Some(record.output_size);
             if is_ours && record.fingerprint == self.fingerprint {
-                return Ok(Some(record.made.frames));
+                let frames = record.made.frames;
+                self.settle(record)?;
+                return Ok(Some(frames));
             }
             let is_other = record.paths.input != self.paths.input;
             if let Some(other) = record.paths.input.filter(|_| is_ours && is_other && !overwrite) {
@@ -152,6 +154,29 @@ impl Entry {
             let _ = fs::remove_file(self.folder.join(FAILURE));
         }
         Ok(None)
+    }
+
+    /// Removes what earlier runs have left beside the finished output of `record`, and records where its input is now:
+    /// reports look for it there.
+    fn settle(&self, record: Record) -> Result<()> {
+        if !self.is_writer {
+            return Ok(());
+        }
+        let _ = fs::remove_file(self.folder.join(FAILURE));
+        self.drop_segments();
+        if record.paths.input != self.paths.input {
+            let record = Record { paths: self.paths.clone(), ..record };
+            self.write(RECORD, &serde_json::to_vec_pretty(&record)?)?;
+        }
+        Ok(())
+    }
+
+    /// Records that nothing was written, unless the output there is that of another input, of which the records tell.
+    pub fn refuse(&self, cause: &str) {
+        let record = read_json::<Record>(&self.folder.join(RECORD));
+        if record.is_none_or(|record| record.paths.input == self.paths.input) {
+            self.fail(cause, &[]);
+        }
     }
 
     pub fn holder(&self) -> Option<Holder> {
@@ -234,6 +259,35 @@ mod tests {
     use super::*;
     use crate::options::Options;
     use clap::Parser;
+
+    #[test]
+    fn a_finished_output_is_not_failed_and_its_input_may_move() {
+        let folder = tempfile::tempdir().unwrap();
+        let item = |name: &str| {
+            let input = folder.path().join(name);
+            fs::write(&input, "an image").unwrap();
+            Item::png(input)
+        };
+        let (old, new) = (item("old.png"), item("new.png"));
+        let recipe = Options::parse_from(["cyclegan-batch", "in", "--out", "out"]).recipe;
+        let fingerprint = Fingerprint::new(&old, &recipe, "").unwrap();
+        let out = folder.path().join("out");
+        let open = |item| Entry::open(&out, item, fingerprint.clone(), false).unwrap().0;
+        let entry = open(&old);
+        fs::write(entry.unfinished(), "translated").unwrap();
+        entry.finish(Made { start: 0, frames: 1, seconds: 0.1, notices: Vec::new() }).unwrap();
+        drop(entry);
+        record_failure(&out, &old, "cannot be read").unwrap();
+        let is_done = |item| {
+            let recorded = Recorded::of(&out, item);
+            recorded.is_some_and(|recorded| matches!(recorded.state, State::Done { .. }))
+        };
+        assert!(!is_done(&old) && !is_done(&new));
+        assert_eq!(open(&old).finished(false).unwrap(), Some(1));
+        assert!(is_done(&old));
+        assert_eq!(open(&new).finished(false).unwrap(), Some(1));
+        assert!(is_done(&new));
+    }
 
     /// As on a file system without locks.
     #[test]

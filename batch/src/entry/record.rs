@@ -70,7 +70,7 @@ pub(super) struct Failure {
 /// The recorded state of an output.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    folder: PathBuf,
+    pub folder: PathBuf,
     pub paths: Paths,
     pub state: State,
     pub notices: Vec<String>,

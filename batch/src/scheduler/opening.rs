@@ -96,7 +96,7 @@ impl File<'_> {
         }
         let finished = entry
             .finished(run.options.overwrite)
-            .inspect_err(|error| entry.fail(&format!("{error:#}"), &[]))?;
+            .inspect_err(|error| entry.refuse(&format!("{error:#}")))?;
         self.state().begun = Some(Begun::new(entry));
         Ok(match finished {
             Some(frames) => NextStep::Done(FileResult::Skipped { frames }),

@@ -414,6 +414,8 @@ fn a_file_of_another_folder_does_not_replace_a_result() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(text(&output).contains("one/a.mp4; use --overwrite"), "{}", text(&output));
     assert_eq!(fs::read(place.out("a.mp4")).unwrap(), before);
+    let status = text(&place.program().arg("--status").output().unwrap());
+    assert!(status.contains("1 done, 0 failed"), "{status}");
     place.run(&["two", "--overwrite"]);
 }
 
