@@ -99,7 +99,7 @@ pub struct Options {
     /// a Slurm array or a Kubernetes indexed job, see docs/batch.md]
     #[arg(long, value_name = "auto|I/N")]
     pub shard: Option<Sharding>,
-    /// Replace files in --out that cyclegan-batch did not write
+    /// Replace files in --out that cyclegan-batch did not write, and image sequences with all of their images
     #[arg(long)]
     pub overwrite: bool,
     /// Write an HTML page with thumbnails of each file before and after translation, for all shares

@@ -157,7 +157,11 @@ impl Stream {
             }
             Output::Sequence(output) => {
                 let old = output.numbers().unwrap_or_default();
-                let there = old.first().map(|number| output.path(*number));
+                let written = self.numbers();
+                let is_written = |number: &&u64| {
+                    written.as_ref().is_none_or(|written| written.binary_search(number).is_ok())
+                };
+                let there = old.iter().find(is_written).map(|number| output.path(*number));
                 (output.folder().to_owned(), there, old)
             }
         };
@@ -168,14 +172,24 @@ impl Stream {
         Ok(old)
     }
 
-    /// Removes the images with the numbers `old` that the `frames` written have not replaced; returns how many.
+    /// The numbers of the images of the input, which those of the output get too; `None` for a video.
+    fn numbers(&self) -> Option<Vec<u64>> {
+        match &self.input {
+            Input::Sequence(input) => input.numbers().ok(),
+            _ => None,
+        }
+    }
+
+    /// Removes the images with the numbers `old` that the `frames` written have not replaced, unless they are another
+    /// part of the sequence; returns how many.
     fn remove_others(&self, old: &[u64], frames: u64) -> Result<u64> {
         let Output::Sequence(output) = &self.output else { return Ok(0) };
-        let written = match &self.input {
-            Input::Sequence(input) => input.numbers()?,
-            _ => (FIRST..FIRST + frames).collect(),
-        };
-        let others = old.iter().filter(|number| written.binary_search(number).is_err());
+        let written = self.numbers().unwrap_or_else(|| (FIRST..FIRST + frames).collect());
+        let is_written = |number: &&u64| written.binary_search(number).is_ok();
+        if !old.iter().any(|number| is_written(&number)) {
+            return Ok(0);
+        }
+        let others = old.iter().filter(|number| !is_written(number));
         let mut removed = 0;
         for number in others {
             let path = output.path(*number);

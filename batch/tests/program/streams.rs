@@ -318,6 +318,31 @@ fn a_sequence_replaces_all_of_a_longer_one() {
 }
 
 #[test]
+fn parts_of_a_sequence_are_translated_one_after_another() {
+    let place = Place::new();
+    let arguments = &["in/%03d.png", "--out", "frames/%03d.png"];
+    for (first, overwrite) in [(1, false), (4, false), (4, true)] {
+        for number in 1..9 {
+            let _ = fs::remove_file(place.path(format!("in/{number:03}.png")));
+        }
+        for number in first..first + 3 {
+            grey(&place, &format!("in/{number:03}.png"), 1, "videoconvert ! pngenc");
+        }
+        let more: &[&str] = if overwrite { &["--overwrite"] } else { &[] };
+        let output = run(&place, &[&arguments[..], more].concat(), None);
+        assert!(output.status.success(), "{}", text(&output));
+        let count = fs::read_dir(place.path("frames")).unwrap().count();
+        let expected = match (first, overwrite) {
+            (1, _) => 3,
+            (_, false) => 6,
+            // All that was there, if some of it is replaced.
+            (_, true) => 3,
+        };
+        assert_eq!(count, expected, "{}", text(&output));
+    }
+}
+
+#[test]
 fn streams_that_fail_or_are_stopped_leave_nothing() {
     let place = Place::new();
     grey(&place, "in.y4m", 100, "y4menc");
