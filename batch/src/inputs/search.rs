@@ -127,8 +127,9 @@ impl Finder<'_> {
             return false;
         }
         let matches = |pattern: &glob::Pattern| {
-            pattern.matches_path(relative)
-                || relative.file_name().is_some_and(|name| pattern.matches_path(Path::new(name)))
+            // `matches_path` refuses names that are not UTF-8.
+            pattern.matches(&relative.to_string_lossy())
+                || relative.file_name().is_some_and(|name| pattern.matches(&name.to_string_lossy()))
         };
         let is_included =
             self.options.include.is_empty() || self.options.include.iter().any(matches);

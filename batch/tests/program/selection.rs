@@ -41,6 +41,22 @@ fn searches_take_what_is_included_and_not_excluded() {
     assert!(said.contains("out/a.mp4") && said.contains("1 file:"), "{said}");
 }
 
+#[cfg(unix)]
+#[test]
+fn names_of_other_encodings_are_chosen_too() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let place = Place::new();
+    // `été` in Latin-1.
+    let name = OsStr::from_bytes(b"\xE9t\xE9.mkv");
+    small_clip(&place.path("in/a.mp4"));
+    fs::copy(place.path("in/a.mp4"), place.path("in").join(name)).unwrap();
+    let dry = |more: &[&str]| place.run(&[&["in", "--dry-run"], more].concat());
+    assert!(dry(&["--include", "*.mkv"]).contains("1 file:"));
+    assert!(dry(&["--exclude", "*.mkv"]).contains("1 file:"));
+    assert!(dry(&[]).contains("2 files:"));
+}
+
 #[test]
 fn what_nothing_decodes_is_named() {
     let place = Place::new();
