@@ -26,10 +26,13 @@ struct Row {
     recorded: Option<Recorded>,
 }
 
-/// Fails if the page cannot be written, rather than after hours of work.
-pub fn check(path: &Path) -> Result<()> {
+/// Fails if the page cannot be written, rather than after hours of work. A dry run creates no folder for it.
+pub fn check(path: &Path, is_dry: bool) -> Result<()> {
     ensure!(!path.is_dir(), "--report {}: a folder, expected a file", path.display());
-    create_folder(path.parent().unwrap_or(path))
+    match is_dry {
+        true => Ok(()),
+        false => create_folder(path.parent().unwrap_or(path)),
+    }
 }
 
 /// Writes the page on `items`, or on all records in the output folder `out` if there are none.

@@ -33,11 +33,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         return stream.run(options);
     }
     let destination = Destination::new(options)?;
-    if let Some(report) = &options.report {
-        report::check(report)?;
-    }
     if options.status {
         return status(options, &destination);
+    }
+    if let Some(report) = &options.report {
+        report::check(report, options.dry_run)?;
     }
     translate(options, &destination)
 }
@@ -110,6 +110,7 @@ fn status(options: &Options, destination: &Destination) -> Result<ExitCode> {
         false => Finder::new(options, destination)?.find()?.items,
     };
     if let Some(report) = &options.report {
+        report::check(report, false)?;
         report::write(report, out, &items)?;
     }
     status::print(out, &items, options.json);
