@@ -56,7 +56,8 @@ impl CycleGan {
         let mut seed = random(options.seed, Purpose::Step, place);
         tch::manual_seed(rand::RngExt::random::<i64>(&mut seed));
         let mut losses = Losses::new();
-        let scored = if self.images - self.before_stage < options.discriminators_first {
+        let waits = self.images - self.before_stage < options.discriminators_first;
+        let scored = if waits {
             self.generated(batches, options)
         } else {
             self.generator_step(batches, options, lr, &mut losses)
@@ -70,8 +71,9 @@ impl CycleGan {
             images: images as f64,
             seen: (self.images + images) as f64,
         };
-        for generator in &mut self.generators {
-            generator.average(average);
+        // The average of a generator that does not learn would move on to its last weights.
+        for i in (0..2).filter(|&i| !waits && options.trained()[i]) {
+            self.generators[i].average(average);
         }
         self.step += 1;
         self.images += images;
@@ -362,6 +364,7 @@ mod tests {
             teacher::Teacher,
         },
         noise::noise,
+        options::GeneratorName,
     };
 
     /// Compares an iteration's gradients with those of its reported losses times their weights.
@@ -451,6 +454,35 @@ mod tests {
             }
             assert_eq!(before[2 + i], after[2 + i], "discriminators");
         }
+    }
+
+    #[test]
+    fn averages_wait_while_their_generators_do_not_learn() {
+        let both = TrainOptions {
+            ngf: Some(4),
+            width: 4,
+            blocks: 1,
+            ndf: 4,
+            lambda_a: 0.0,
+            lambda_b: 0.0,
+            ..TrainOptions::default()
+        };
+        let mut model = CycleGan::new(&both, Device::Cpu).unwrap();
+        let batch = |seed| Batch { images: noise(seed, &[1, 3, 32, 32]), ..Batch::default() };
+        let batches = [batch(1), batch(2)];
+        // From here on, the averages differ from the weights.
+        model.train_step(&batches, &both, 1e-3);
+        let mut moved = |options: &TrainOptions| {
+            let before = model.generators.each_ref().map(|g| g.shown().flat().copy());
+            model.train_step(&batches, options, 1e-3);
+            [0, 1].map(|i| !before[i].equal(model.generators[i].shown().flat()))
+        };
+        assert_eq!(moved(&both), [true, true]);
+        let only = |only| TrainOptions { only: Some(only), ..both.clone() };
+        assert_eq!(moved(&only(GeneratorName::G)), [true, false]);
+        assert_eq!(moved(&only(GeneratorName::F)), [false, true]);
+        let waiting = TrainOptions { discriminators_first: 1000, ..both.clone() };
+        assert_eq!(moved(&waiting), [false, false]);
     }
 
     /// libtorch would end the process.

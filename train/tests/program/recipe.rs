@@ -185,7 +185,7 @@ fn a_plateau_does_not_outlive_its_stage() {
 fn a_stage_may_train_one_generator() {
     let second = "name = \"second\"\nonly = \"g\"\nlambda-a = 0\nlambda-b = 0";
     let recipe = RECIPE.replace("name = \"second\"", second).replace("\nlambda-a = 2", "");
-    let average = "average-with = \"run/stages/1\"\naverage-a = 0.25\naverage-b = 1";
+    let average = "average-with = \"run/stages/1\"\naverage-a = 0.25\naverage-b = 0";
     let recipe = recipe.replace("[export]", &format!("[export]\n{average}"));
     let folder = recipe_folder(&recipe);
     run(&["train", "--recipe", text(&folder.path().join("recipe.toml"))]);
