@@ -310,6 +310,8 @@ impl Session {
         if self.model.step > began && is_complete && !self.is_due(every) {
             self.score(&bar).or_else(|error| self.save_before(error))?;
         }
+        // All ranks take part in this.
+        let end = self.last_iteration();
         let Some(output) = &mut self.output else {
             return Ok(());
         };
@@ -320,7 +322,7 @@ impl Session {
             1 => "; 1 image skipped".to_owned(),
             n => format!("; {n} images skipped"),
         };
-        let (at, end) = (self.model.step, self.last_iteration());
+        let at = self.model.step;
         if at < end {
             say!("stopped after iteration {at} of {end}; {}{skipped}", self.how_to_continue());
         } else if at > began {

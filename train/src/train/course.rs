@@ -27,7 +27,7 @@ impl Session {
     }
 
     /// The finished share of a run with a length in images or minutes; `None` for a length in epochs. The same in
-    /// every rank.
+    /// every rank; all must call it.
     pub(super) fn share(&self) -> Option<f64> {
         let images = self
             .options
@@ -68,14 +68,14 @@ impl Session {
         self.model.images >= self.end(self.share())
     }
 
-    /// The progress of the run. The same in every rank.
+    /// The progress of the run. The same in every rank; all must call it.
     pub(super) fn now(&self) -> Began {
         let minutes = Tensor::from(self.minutes.all() as f32).view(1);
         let minutes = self.model.ranks.mean(minutes).double_value(&[0]);
         Began { images: self.model.images, minutes }
     }
 
-    /// The last iteration of the run, estimated if its length is in minutes.
+    /// The last iteration of the run, estimated if its length is in minutes. The same in every rank; all must call it.
     pub(super) fn last_iteration(&self) -> u64 {
         let left = self.end(self.share()).saturating_sub(self.model.images);
         let last = self.model.step.saturating_add(left.div_ceil(self.plan.batch as u64));

@@ -54,6 +54,28 @@ fn two_ranks_with_one_image_match_one_rank_with_two() {
     }
 }
 
+/// The ranks agree on the end of a run with a length in minutes; all must report it.
+#[test]
+fn ranks_end_together_after_their_minutes() {
+    if !cfg!(feature = "mpi") {
+        say_skipped("SKIP: built without the feature `mpi`");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    data_set(Path::new(&path("data")), 4);
+    let output = Command::new("timeout")
+        .args(["300", "mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2"])
+        .arg(program().get_program())
+        .args(["train", "--data", &path("data"), "--out", &path("run"), "--max-minutes", "0.05"])
+        .args(SMALL)
+        .env("OMP_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}: {stderr}", output.status);
+}
+
 /// A rank that fails must not leave the others waiting.
 #[test]
 fn an_error_ends_all_processes() {
