@@ -139,8 +139,7 @@ impl Iteration<'_> {
         let Self { model, batches, options } = *self;
         let weights = [0, 1].map(|k| model.generators[k].params.weights(model.kind));
         let (batch, other) = (&batches[i], &batches[1 - i]);
-        let distill = model.distill.as_ref().map(|distill| &distill.options);
-        let scope = Scope { options, distill, i };
+        let scope = self.scope(i);
         let mut sum = Sum::new(scope, model.device);
         let forward = self.generate(i, &weights[i]);
         let fake = &forward.fake;
@@ -154,6 +153,7 @@ impl Iteration<'_> {
         };
         if let (Some(discriminators), Some(augmentation)) =
             (&model.feature_discriminators, &drawn.augmentation)
+            && Term::FeatureAdversarial.weight(scope) > 0.0
         {
             sum.add(Term::FeatureAdversarial, discriminators.adversarial(i, &view, augmentation));
         }
@@ -214,13 +214,23 @@ impl Iteration<'_> {
         Share { gradients: gradients_of, projection, losses, scored }
     }
 
+    /// What the weights of direction `i` depend on.
+    fn scope(&self, i: usize) -> Scope<'_> {
+        let distill = self.model.distill.as_ref().map(|distill| &distill.options);
+        Scope { options: self.options, distill, i }
+    }
+
     /// Runs generator `i` on its domain, on its target for the identity loss, and on images of neither, as
-    /// one batch; the result is the same except with batch normalisation.
+    /// one batch; the result is the same except with batch normalisation. Images whose losses have no weight are
+    /// left out.
     fn generate(&self, i: usize, weights: &Weights) -> Forward {
         let Self { model, batches, options } = *self;
-        let identity = !options.paired() && options.lambda_identity > 0.0;
+        let has_weight = |term: Term| term.weight(self.scope(i)) > 0.0;
+        let identity = !options.paired() && has_weight(Term::Identity);
         let same = identity.then_some(&batches[1 - i].images);
-        let negatives = batches[i].negatives.as_ref();
+        let unchanged =
+            has_weight(Term::Negative) || (options.mask_head && has_weight(Term::NegativeMask));
+        let negatives = batches[i].negatives.as_ref().filter(|_| unchanged);
         let inputs: Vec<&Tensor> =
             [Some(&batches[i].images), same, negatives].into_iter().flatten().collect();
         let run =
@@ -483,6 +493,39 @@ mod tests {
         assert_eq!(moved(&only(GeneratorName::F)), [false, true]);
         let waiting = TrainOptions { discriminators_first: 1000, ..both.clone() };
         assert_eq!(moved(&waiting), [false, false]);
+    }
+
+    #[test]
+    fn losses_without_a_weight_are_not_computed() {
+        let small =
+            TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() };
+        let names = |options: TrainOptions| -> Vec<&str> {
+            let model = CycleGan::new(&options, Device::Cpu).unwrap();
+            let batch = |seed| Batch {
+                images: noise(seed, &[1, 3, 32, 32]),
+                negatives: Some(noise(seed + 10, &[1, 3, 32, 32])),
+                ..Batch::default()
+            };
+            let batches = [batch(1), batch(2)];
+            let iteration = Iteration { model: &model, batches: &batches, options: &options };
+            let shares = iteration.generator_shares();
+            let names = shares.iter().flatten().flat_map(|share| &share.losses);
+            let optional = ["cycle", "idt", "negative"];
+            names
+                .map(|(name, _)| *name)
+                .filter(|n| optional.iter().any(|o| n.starts_with(o)))
+                .collect()
+        };
+        let all = ["cycle_A", "idt_A", "negative_A", "cycle_B", "idt_B", "negative_B"];
+        assert_eq!(names(small.clone()), all);
+        // The weight of the identity loss is relative to the cycle loss of the other direction.
+        let one = TrainOptions { lambda_a: 0.0, lambda_negative: 0.0, ..small.clone() };
+        assert_eq!(names(one), ["idt_A", "cycle_B"]);
+        let none = TrainOptions { lambda_a: 0.0, lambda_b: 0.0, ..small.clone() };
+        assert_eq!(names(none), ["negative_A", "negative_B"]);
+        // The masks of images of neither domain have a weight of their own.
+        let masks = TrainOptions { mask_head: true, lambda_negative: 0.0, ..small };
+        assert!(names(masks).contains(&"negative_mask_A"));
     }
 
     /// libtorch would end the process.
