@@ -130,6 +130,8 @@ fn all_stages(
             None => return Ok(()),
         }
         ranks = session.model.ranks;
+        // Rank 0 has written the checkpoint before the others look for it.
+        ranks.any(false);
         newest = Some(Checkpoint::newest(&run.checkpoints())?);
     }
 }
