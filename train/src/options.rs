@@ -612,6 +612,13 @@ pub fn is_given(matches: &ArgMatches, key: &str) -> bool {
     matches.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine)
 }
 
+/// Sets an option to a value from elsewhere unless it is given.
+pub fn set_unless_given<T>(option: &mut T, value: T, is_given: bool) {
+    if !is_given {
+        *option = value;
+    }
+}
+
 fn one() -> f64 {
     1.0
 }

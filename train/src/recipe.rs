@@ -74,7 +74,8 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Reads a recipe. Errors name the file, the stage and the option.
+    /// Reads a recipe. Errors name the file, the stage and the option. The options of the stages are not complete: see
+    /// [`check`].
     pub fn read(path: &Path) -> Result<Self> {
         let read = || -> Result<Self> {
             let table: Table = toml::from_str(&fs::read_to_string(path)?)?;
@@ -117,15 +118,24 @@ impl Recipe {
             stage.with_context(|| place(i, &name))
         };
         let stages = stages.into_iter().enumerate().map(stage).collect::<Result<Vec<_>>>()?;
-        same_networks(&stages)?;
         Ok(Self { data, out, init_from, stages, compress, export })
     }
 }
 
 /// The stage as an error names it.
-pub fn place(i: usize, name: &str) -> String {
+fn place(i: usize, name: &str) -> String {
     let number = format!("stage {}", i + 1);
     if name == number { number } else { format!("{number} ({name})") }
+}
+
+/// Refuses stages that cannot work, with the options that they will have: those of the recipe, of the command line
+/// and of --init-from, and the defaults of `fast`. Errors name the stage and the option.
+pub fn check(stages: &[Stage]) -> Result<()> {
+    for (i, stage) in stages.iter().enumerate() {
+        let checked = stage.train.check().and_then(|()| stage.train.check_losses([false; 2]));
+        checked.with_context(|| place(i, &stage.name))?;
+    }
+    same_networks(stages)
 }
 
 /// A stage: its own options override those of all stages.
@@ -149,7 +159,6 @@ fn stage(name: &str, mut own: Table, all: &Table, folder: &Path) -> Result<Stage
     }
     let given = options.keys().cloned().collect();
     let train: TrainOptions = options.try_into()?;
-    train.check()?;
     Ok(Stage { name: name.to_owned(), began: None, train: train.absolute_from(folder)?, given })
 }
 

@@ -3,7 +3,7 @@
 //! Defaults of `--net-g fast` on unpaired images, close to the recipes of the shipped pairs. The published
 //! defaults are for `resnet_9blocks`.
 
-use super::TrainOptions;
+use super::{TrainOptions, set_unless_given};
 use crate::{data::view::Preprocess, net::generator::NetG};
 
 impl TrainOptions {
@@ -13,22 +13,16 @@ impl TrainOptions {
         if self.net_g() != NetG::Fast || self.paired() {
             return;
         }
-        set(&mut self.ndf, 48, is_given("ndf"));
-        set(&mut self.preprocess, Preprocess::MultiScaleCrop, is_given("preprocess"));
-        set(&mut self.load_size, 256, is_given("load-size"));
-        set(&mut self.crop_size, 128, is_given("crop-size"));
-        set(&mut self.lambda_a, 4.0, is_given("lambda-a"));
-        set(&mut self.lambda_b, 4.0, is_given("lambda-b"));
-        set(&mut self.lambda_mask, 2.0, is_given("lambda-mask"));
-        set(&mut self.lambda_flow, 3.0, is_given("lambda-flow"));
-        set(&mut self.warmup, 200, is_given("warmup"));
-        set(&mut self.ema_half_life, 2000.0, is_given("ema-half-life"));
-    }
-}
-
-fn set<T>(option: &mut T, default: T, is_given: bool) {
-    if !is_given {
-        *option = default;
+        set_unless_given(&mut self.ndf, 48, is_given("ndf"));
+        set_unless_given(&mut self.preprocess, Preprocess::MultiScaleCrop, is_given("preprocess"));
+        set_unless_given(&mut self.load_size, 256, is_given("load-size"));
+        set_unless_given(&mut self.crop_size, 128, is_given("crop-size"));
+        set_unless_given(&mut self.lambda_a, 4.0, is_given("lambda-a"));
+        set_unless_given(&mut self.lambda_b, 4.0, is_given("lambda-b"));
+        set_unless_given(&mut self.lambda_mask, 2.0, is_given("lambda-mask"));
+        set_unless_given(&mut self.lambda_flow, 3.0, is_given("lambda-flow"));
+        set_unless_given(&mut self.warmup, 200, is_given("warmup"));
+        set_unless_given(&mut self.ema_half_life, 2000.0, is_given("ema-half-life"));
     }
 }
 

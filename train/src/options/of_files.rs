@@ -5,20 +5,24 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use clap::{ArgMatches, parser::ValueSource};
 use cyclegan_contract::{Direction, Generator, Precision, file_name};
 
-use super::{GeneratorName, TrainOptions};
+use super::{GeneratorName, TrainOptions, set_unless_given};
 use crate::{
     export::pruned,
     net::generator::{GeneratorShape, Pruned},
 };
 
 impl TrainOptions {
-    /// Takes the architecture of G.onnx and F.onnx in `folder`, except for options of the command line.
+    /// Takes the architecture of G.onnx and F.onnx in `folder`, except for options that are given. `is_given` gets the
+    /// names of the options without leading dashes.
     ///
     /// Files from before `cyclegan.shape` only show pruned channels, by the shapes of their weights.
-    pub fn take_architecture(&mut self, folder: &Path, matches: &ArgMatches) -> Result<()> {
+    pub fn take_architecture(
+        &mut self,
+        folder: &Path,
+        is_given: impl Fn(&str) -> bool,
+    ) -> Result<()> {
         let Some([g, f]) = shapes(folder)? else {
             self.pruned = pruned::of_pair(folder, &self.generator(0))?;
             return Ok(());
@@ -30,40 +34,32 @@ impl TrainOptions {
             "{}: G.onnx and F.onnx have different architectures, expected a pair that `export` wrote",
             folder.display()
         );
-        let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
         let narrow =
             |n: i64| u32::try_from(n).context("`cyclegan.shape` has a number out of range");
-        if !given("net_g") {
-            self.net_g = Some(g.net);
-        }
-        if !given("ngf") {
-            self.ngf = Some(narrow(g.ngf)?);
-        }
-        if !given("width") {
-            self.width = narrow(g.width)?;
-        }
-        if !given("blocks") {
-            self.blocks = narrow(i64::try_from(g.blocks)?)?;
-        }
-        if !given("norm") {
-            self.norm = Some(g.norm);
-        }
-        if !given("mask_head") {
-            self.mask_head = g.mask_head;
-        }
-        self.context |= g.context;
-        if g.backbone {
+        set_unless_given(&mut self.net_g, Some(g.net), is_given("net-g"));
+        set_unless_given(&mut self.ngf, Some(narrow(g.ngf)?), is_given("ngf"));
+        set_unless_given(&mut self.width, narrow(g.width)?, is_given("width"));
+        set_unless_given(&mut self.blocks, narrow(i64::try_from(g.blocks)?)?, is_given("blocks"));
+        set_unless_given(&mut self.norm, Some(g.norm), is_given("norm"));
+        set_unless_given(&mut self.mask_head, g.mask_head, is_given("mask-head"));
+        set_unless_given(&mut self.context, g.context, is_given("context"));
+        set_unless_given(&mut self.skip, g.skip, is_given("skip"));
+        if g.backbone && self.backbone.is_none() {
             self.backbone = Some(folder.join(file_name(Direction::AToB, Precision::Fp32)));
         }
-        self.skip |= g.skip;
         let blurred = GeneratorName::ALL.into_iter().zip([&g, &f]).filter(|(_, shape)| shape.blur);
-        self.blur.extend(blurred.map(|(name, _)| name));
-        self.blur.sort_unstable();
-        self.blur.dedup();
+        self.add_blur(blurred.map(|(name, _)| name));
         let pruned = [&g, &f].iter().any(|shape| shape.pruned.is_some());
         let left: Option<Vec<Pruned>> = [&g, &f].iter().map(|shape| shape.left()).collect();
         self.pruned = left.filter(|_| pruned).and_then(|left| left.try_into().ok());
         Ok(())
+    }
+
+    /// Adds low-pass filters of generators that may have them already.
+    pub fn add_blur(&mut self, names: impl IntoIterator<Item = GeneratorName>) {
+        self.blur.extend(names);
+        self.blur.sort_unstable();
+        self.blur.dedup();
     }
 }
 

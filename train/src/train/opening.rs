@@ -10,12 +10,10 @@ use clap::{ArgMatches, parser::ValueSource};
 use super::TrainArgs;
 use crate::{
     checkpoint::Checkpoint,
-    compress,
-    net::build::Norm,
-    onnx_generator,
-    options::{TrainOptions, first_given, is_given},
+    compress, onnx_generator,
+    options::{TrainOptions, first_given, is_given, set_unless_given},
     ranks::launched,
-    recipe::{Recipe, place},
+    recipe::{self, Recipe},
     run_folder::{Began, Config, RunFolder},
 };
 
@@ -29,23 +27,25 @@ pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<Open
     let out = args.out.clone().or(named);
     let out = out.context("no folder for the run, expected --out, or `out` in the recipe")?;
     let file = args.recipe.clone().unwrap_or_else(|| out.join("config.toml"));
+    // Rank 0 may have created the folder of a new run when another one looks.
+    let must_be_free = !args.resume && rank == 0;
     let (run, mut config, newest) = match args.resume {
         true => resumed(&args, matches, recipe, &out, rank)?,
-        false => fresh(args, matches, recipe, &out, rank)?,
+        false => fresh(args, matches, recipe, &out)?,
     };
     ensure!(
         config.compress.is_none() || launched() == 1,
         "mpirun started {} processes, expected one: the recipe has a student, [compress]",
         launched()
     );
-    for (i, stage) in config.stages.iter().enumerate() {
-        let checked = stage.train.check_losses([false; 2]).with_context(|| place(i, &stage.name));
-        checked.with_context(|| file.display().to_string())?;
-    }
+    recipe::check(&config.stages).with_context(|| file.display().to_string())?;
     if let (Some(arguments), Some(last)) = (&config.compress, config.stages.last()) {
         // The student begins after the last stage, perhaps hours from now.
         let checked = compress::check_student(&last.train, arguments).context("[compress]");
         checked.with_context(|| file.display().to_string())?;
+    }
+    if must_be_free {
+        RunFolder::fresh(&out)?;
     }
     if !config.stages.is_empty() {
         // The pair is written with it after each stage, perhaps hours from now.
@@ -85,9 +85,10 @@ fn resumed(
         config.stages.truncate(recipe.stages.len());
         for (i, mut stage) in recipe.stages.into_iter().enumerate() {
             if config.init_from.is_some() {
-                same_generators(&mut stage.train, &begun);
+                same_generators(&mut stage.train, &begun, &stage.given);
             }
-            set_defaults_of_fast(&mut stage.train, &stage.given, matches);
+            let is_given = |name: &str| stage.given.contains(name) || is_given(matches, name);
+            stage.train.set_defaults_of_fast(is_given);
             stage.began = config.stages.get(i).and_then(|known| known.began);
             match config.stages.get_mut(i) {
                 Some(known) => *known = stage,
@@ -124,7 +125,6 @@ fn fresh(
     matches: &ArgMatches,
     recipe: Option<Recipe>,
     out: &Path,
-    rank: usize,
 ) -> Result<Opened> {
     let recipe = recipe.unwrap_or_default();
     let data = args.data.or(recipe.data).context("--data is missing")?;
@@ -140,40 +140,33 @@ fn fresh(
         ..Config::new(std::path::absolute(data)?, args.options.clone())
     };
     override_options(&mut config, &args.options, matches)?;
-    if let Some(folder) = &config.init_from {
-        let all = config.stages.iter_mut().map(|stage| &mut stage.train);
-        for train in all.chain([&mut config.train]) {
-            train.take_architecture(folder, matches)?;
+    let none = BTreeSet::new();
+    let stages = config.stages.iter_mut().map(|stage| (&mut stage.train, &stage.given));
+    for (train, given) in stages.chain([(&mut config.train, &none)]) {
+        let is_given = |name: &str| given.contains(name) || is_given(matches, name);
+        if let Some(folder) = &config.init_from {
+            train.take_architecture(folder, is_given)?;
         }
+        train.set_defaults_of_fast(is_given);
     }
-    set_defaults_of_fast(&mut config.train, &BTreeSet::new(), matches);
-    for stage in &mut config.stages {
-        set_defaults_of_fast(&mut stage.train, &stage.given, matches);
-    }
-    // Rank 0 may have created it already.
-    let run = match rank {
-        0 => RunFolder::fresh(out)?,
-        _ => RunFolder::new(out),
-    };
-    Ok((run, config, None))
+    Ok((RunFolder::new(out), config, None))
 }
 
-/// Sets the defaults of `fast` where neither the recipe nor the command line gives a value.
-fn set_defaults_of_fast(train: &mut TrainOptions, recipe: &BTreeSet<String>, matches: &ArgMatches) {
-    train.set_defaults_of_fast(|name| recipe.contains(name) || is_given(matches, name));
-}
-
-/// Copies the generators' options of `begun`, which may come from an exported pair.
-fn same_generators(options: &mut TrainOptions, begun: &TrainOptions) {
+/// Copies the generators' options of `begun`, which may come from an exported pair, except for those that the recipe
+/// has `given`.
+fn same_generators(options: &mut TrainOptions, begun: &TrainOptions, given: &BTreeSet<String>) {
     let begun = begun.clone();
-    options.norm = options.norm.filter(|norm| *norm == Norm::Frozen).or(begun.norm);
-    (options.net_g, options.ngf, options.width) = (begun.net_g, begun.ngf, begun.width);
-    (options.blocks, options.mask_head) = (begun.blocks, begun.mask_head);
-    (options.context, options.skip) = (begun.context, begun.skip);
+    let is_given = |name: &str| given.contains(name);
+    set_unless_given(&mut options.net_g, begun.net_g, is_given("net-g"));
+    set_unless_given(&mut options.ngf, begun.ngf, is_given("ngf"));
+    set_unless_given(&mut options.width, begun.width, is_given("width"));
+    set_unless_given(&mut options.blocks, begun.blocks, is_given("blocks"));
+    set_unless_given(&mut options.norm, begun.norm, is_given("norm"));
+    set_unless_given(&mut options.mask_head, begun.mask_head, is_given("mask-head"));
+    set_unless_given(&mut options.context, begun.context, is_given("context"));
+    set_unless_given(&mut options.skip, begun.skip, is_given("skip"));
     options.backbone = options.backbone.take().or(begun.backbone);
-    if options.blur.is_empty() {
-        options.blur = begun.blur;
-    }
+    options.add_blur(begun.blur);
     options.pruned = begun.pruned;
 }
 
@@ -182,7 +175,41 @@ fn override_options(config: &mut Config, given: &TrainOptions, matches: &ArgMatc
     config.train = config.train.clone().overridden(given, matches)?;
     for stage in &mut config.stages {
         stage.train = stage.train.clone().overridden(given, matches)?;
-        stage.train.check().with_context(|| stage.name.clone())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    /// The configuration of a new run of a recipe.
+    fn configuration(recipe: &str, more: &[&str]) -> Result<Config> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("recipe.toml");
+        fs::write(&file, format!("data = 'data'\nout = 'run'\n{recipe}"))?;
+        let arguments = ["train", "--recipe", file.to_str().unwrap_or_default()];
+        let command = TrainArgs::augment_args(Command::new("train"));
+        let matches = command.try_get_matches_from(arguments.iter().chain(more))?;
+        Ok(opened(TrainArgs::from_arg_matches(&matches)?, &matches, 0)?.1)
+    }
+
+    /// `fast` has crops of 128 pixels, and whole images of 256.
+    #[test]
+    fn a_recipe_is_checked_with_the_defaults_of_its_networks() {
+        let stages = "[[stage]]\nimages = 8\n[[stage]]\nimages = 8\n";
+        let large = format!("{stages}crop-size = 272");
+        for valid in ["load-size = 224", "preprocess = 'multi_scale_crop'\nload-size-min = 160"] {
+            configuration(&format!("{valid}\n{stages}"), &[]).expect(valid);
+        }
+        configuration(&large, &["--net-g", "resnet_9blocks"]).unwrap();
+        let error = format!("{:#}", configuration(&large, &[]).unwrap_err());
+        for part in ["recipe.toml", "stage 2", "--crop-size 272", "--load-size 256"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
 }

@@ -5,7 +5,11 @@
 use std::{collections::HashMap, fs, path::Path};
 
 use cyclegan_contract::onnx::{Message, ModelProto};
-use cyclegan_train::{checkpoint, recipe::Recipe, run_folder::RunFolder};
+use cyclegan_train::{
+    checkpoint,
+    recipe::{self, Recipe},
+    run_folder::{RunFolder, Stage},
+};
 use serde_json::Value;
 use tch::Device;
 
@@ -260,6 +264,13 @@ fn a_stage_may_add_a_backbone() {
     run(&[&command[..], &["1000", "--resume"]].concat());
     assert!(tensors("again/export/G.onnx").keys().any(|name| name.starts_with("seen")));
 
+    // The pair has the mask head and the backbone.
+    let of_pair = RECIPE.replace("mask-head = true\n", "learn = [\"seen\"]\n");
+    let of_pair = of_pair.replace("ngf = 4\nwidth = 8\nblocks = 1\n", "");
+    fs::write(&file, format!("init-from = \"1000/export\"\n{of_pair}")).unwrap();
+    let out = folder.path().join("of-pair");
+    run(&["train", "--recipe", text(&file), "--out", text(&out), "--max-iters", "1"]);
+
     let dropped = RECIPE.replace("lr = 1e-3", &second);
     fs::write(&file, dropped).unwrap();
     fails(&["train", "--recipe", text(&file)], &["stage 2 (second)", "`backbone`"]);
@@ -273,9 +284,23 @@ fn a_stage_may_freeze_the_normalisation_for_good() {
     let file = folder.path().join("recipe.toml");
     fails(&["train", "--recipe", text(&file)], &["stage 3 (second)", "`norm`", "frozen"]);
     let frozen = recipe.replace("lambda-a = 2", "norm = \"frozen\"");
-    fs::write(&file, frozen).unwrap();
-    let said = run(&["train", "--recipe", text(&file)]).stdout;
-    assert_eq!(String::from_utf8_lossy(&said).matches("froze the normalisation").count(), 1);
+    fs::write(&file, &frozen).unwrap();
+    let froze = |more: &[&str]| {
+        let said = run(&[&["train", "--recipe", text(&file)], more].concat()).stdout;
+        String::from_utf8_lossy(&said).matches("froze the normalisation").count()
+    };
+    assert_eq!(froze(&[]), 1);
+    // The same in a run that begins with a pair, and whose recipe is read again.
+    let from_pair = "init-from = \"run/stages/1\"\nout = \"more\"";
+    let from_pair = frozen.replace("out = \"run\"", from_pair);
+    fs::write(&file, &from_pair).unwrap();
+    assert_eq!(froze(&["--max-iters", "5"]), 0);
+    assert_eq!(froze(&["--max-iters", "1000", "--resume"]), 1);
+    // The recipe's own options count more than the files'.
+    fs::write(&file, from_pair.replace("width = 8", "width = 16")).unwrap();
+    let again = folder.path().join("again");
+    let command = ["train", "--recipe", text(&file), "--out", text(&again)];
+    fails(&command, &["G.onnx", "another architecture"]);
 }
 
 /// The student has its own folder, and a second run of the command continues it.
@@ -340,7 +365,11 @@ fn a_recipe_without_onnx_runtime_fails_before_it_trains() {
 fn the_recipes_of_the_shipped_pairs_are_valid() {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
     for pair in ["horse2zebra", "summer2autumn", "apple2orange"] {
-        let recipe = Recipe::read(&models.join(pair).join("recipe.toml")).unwrap();
+        let mut recipe = Recipe::read(&models.join(pair).join("recipe.toml")).unwrap();
+        for Stage { train, given, .. } in &mut recipe.stages {
+            train.set_defaults_of_fast(|name| given.contains(name));
+        }
+        recipe::check(&recipe.stages).unwrap();
         let export = recipe.export.unwrap();
         assert!(export.contains(&"int8,fp16".to_owned()), "{export:?}");
     }
