@@ -49,11 +49,15 @@ impl BestBy {
         }
     }
 
-    /// The deciding score of a line of metrics, if it has one. With --only a line has the scores of one
-    /// generator.
-    pub fn of(self, line: &Map<String, Value>) -> Option<f64> {
-        let scores = self.names().iter().filter_map(|name| line.get(*name)?.as_f64());
-        scores.reduce(|a, b| a + b).filter(|sum| sum.is_finite())
+    /// The deciding score of a line of metrics, for runs that train these of G and F; `None` if the line does not have
+    /// all of it: a sum over other generators cannot be compared.
+    pub fn of(self, line: &Map<String, Value>, trained: [bool; 2]) -> Option<f64> {
+        let [a, b] = trained;
+        let has = |name: &&&str| (a && name.ends_with("_A")) || (b && name.ends_with("_B"));
+        let scores = self.names().iter().filter(has);
+        let scores: Option<Vec<f64>> = scores.map(|name| line.get(*name)?.as_f64()).collect();
+        let sum = scores?.into_iter().reduce(|a, b| a + b);
+        sum.filter(|sum| sum.is_finite())
     }
 }
 
@@ -184,10 +188,17 @@ mod tests {
             entries.iter().map(|(k, v)| ((*k).to_owned(), Value::from(*v))).collect::<Map<_, _>>()
         };
         let both = line(&[("val_kid_A", 2.0), ("val_kid_B", 0.5), ("val_cycle_A", 3.0)]);
-        assert_eq!(BestBy::Kid.of(&both), Some(2.5));
-        assert_eq!(BestBy::KidB.of(&both), Some(0.5));
-        assert_eq!(BestBy::Negatives.of(&both), None);
-        assert_eq!(BestBy::Kid.of(&line(&[("val_kid_A", 2.0)])), Some(2.0));
+        let (pair, g, f) = ([true; 2], [true, false], [false, true]);
+        assert_eq!(BestBy::Kid.of(&both, pair), Some(2.5));
+        assert_eq!(BestBy::Kid.of(&both, g), Some(2.0));
+        assert_eq!(BestBy::Kid.of(&both, f), Some(0.5));
+        assert_eq!(BestBy::KidB.of(&both, pair), Some(0.5));
+        assert_eq!(BestBy::KidB.of(&both, g), None);
+        assert_eq!(BestBy::Negatives.of(&both, pair), None);
+        // A line of G alone.
+        let of_g = line(&[("val_kid_A", 2.0)]);
+        assert_eq!(BestBy::Kid.of(&of_g, g), Some(2.0));
+        assert_eq!(BestBy::Kid.of(&of_g, pair), None);
     }
 
     /// Unreadable images are an error, and an identity pair changes nothing.

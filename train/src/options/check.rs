@@ -131,6 +131,13 @@ impl TrainOptions {
             self.only.is_none() || self.best_by != BestBy::Cycle,
             "--best-by cycle needs both generators, expected another score with --only"
         );
+        let [g, f] = self.trained();
+        for (score, letter, is_trained) in [(BestBy::KidA, "a", g), (BestBy::KidB, "b", f)] {
+            ensure!(
+                is_trained || self.best_by != score,
+                "--best-by kid_{letter} is the score of a generator that --only does not train, expected kid"
+            );
+        }
         ensure!(
             self.d_features.is_none() || !self.paired(),
             "--d-features: these discriminators take one image, expected --mode unpaired, found --mode paired"
@@ -296,6 +303,8 @@ mod tests {
             ("--norm spectral", "--norm spectral", "discriminators"),
             ("--mode paired --d-features f.onnx", "--d-features", "--mode paired"),
             ("--only g --lambda-nce 1", "--only", "--lambda-a 0"),
+            ("--only g --lambda-a 0 --lambda-b 0 --best-by kid_b", "--best-by kid_b", "--only"),
+            ("--only f --lambda-a 0 --lambda-b 0 --best-by kid_a", "--best-by kid_a", "--only"),
             ("--lambda-d-features -1", "--lambda-d-features is -1", "0 or more"),
             ("--lambda-nce -1", "--lambda-nce is -1", "0 or more"),
             ("--lambda-nce 1 --net-g unet_256", "--lambda-nce is 1", "--net-g"),
@@ -364,6 +373,7 @@ mod tests {
             "--crop-size 12 --net-d n_layers --n-layers-d 2",
             "--crop-size 4 --net-d pixel",
             "--crop-size 4 --lambda-gan 0",
+            "--only g --lambda-a 0 --lambda-b 0 --best-by kid_a",
             "--seed 9223372036854775807",
         ] {
             check(arguments).expect(arguments);

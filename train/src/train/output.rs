@@ -58,11 +58,12 @@ impl Output {
     pub fn scored(mut self, validation: Validation, options: &TrainOptions) -> Result<Self> {
         let (best_by, trained) = (options.best_by, options.trained());
         let lines = metrics::read(&self.run.metrics())?;
-        // The score of the checkpoint that is kept: another --best-by may have chosen it.
+        // The score of the checkpoint that is kept: another --best-by, or a stage that trains other generators, may have
+        // chosen it.
         let kept = checkpoint::images_of_best(&self.run.checkpoints());
         let of_kept =
             lines.iter().filter(|line| kept.is_some() && metrics::images_of(line) == kept);
-        let best = of_kept.filter_map(|line| best_by.of(line)).next_back();
+        let best = of_kept.filter_map(|line| best_by.of(line, trained)).next_back();
         self.scores = Some(Scores { validation, best_by, trained, best });
         Ok(self)
     }
@@ -79,7 +80,7 @@ impl Output {
         for (name, score) in validation.score(*trained, |i, x| model.shown(i, x))? {
             line.insert(name.to_owned(), score.into());
         }
-        let score = best_by.of(&line);
+        let score = best_by.of(&line, *trained);
         if score.is_some_and(|score| best.is_none_or(|best| score < best)) {
             *best = score;
             checkpoint::save_best(&self.run.checkpoints(), model)?;
