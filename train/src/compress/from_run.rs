@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     checkpoint::Checkpoint,
-    cyclegan::{CycleGan, distill::DistillOptions},
+    cyclegan::{CycleGan, distill::DistillOptions, network_state::NetworkState},
     loss::alignment::Alignment,
     net::{
         build::Norm,
@@ -115,14 +115,16 @@ impl RunTeacher {
     /// Gives a new student the teacher's discriminators and, unless `fresh`, the weights of the channels
     /// that it keeps.
     pub fn begin(&self, student: &mut CycleGan, fresh: bool) -> Result<()> {
-        for i in 0..2 {
-            let (own, its) =
-                (&student.discriminators[i].params, &self.model.discriminators[i].params);
-            if own.layout().signature() == its.layout().signature() {
-                no_grad(|| own.flat().shallow_clone().copy_(its.flat()));
-            } else {
-                say!("the discriminators differ from the teacher's and start from random weights");
+        let what = "the discriminators";
+        copy_or_report(what, &student.discriminators, &self.model.discriminators);
+        if let Some(own) = &student.feature_discriminators {
+            let what = "the discriminators on features";
+            match &self.model.feature_discriminators {
+                Some(its) => copy_or_report(what, &own.states, &its.states),
+                None => say!("the teacher has none of {what}, which start from random weights"),
             }
+        }
+        for i in 0..2 {
             if let Some(kept) = self.kept.as_ref().filter(|_| !fresh) {
                 let generator = &mut student.generators[i];
                 inherit(&generator.params, self.model.generators[i].shown(), kept[i].as_ref())?;
@@ -130,6 +132,18 @@ impl RunTeacher {
             }
         }
         Ok(())
+    }
+}
+
+/// Copies the weights of a teacher's networks, or reports that they have other layouts.
+fn copy_or_report(what: &str, own: &[NetworkState; 2], its: &[NetworkState; 2]) {
+    let signature = |state: &NetworkState| state.params.layout().signature();
+    if own.each_ref().map(signature) != its.each_ref().map(signature) {
+        say!("{what} differ from the teacher's and start from random weights");
+        return;
+    }
+    for (own, its) in own.iter().zip(its) {
+        no_grad(|| own.params.flat().shallow_clone().copy_(its.params.flat()));
     }
 }
 

@@ -17,6 +17,7 @@ use cyclegan_train::{
     options::TrainOptions,
     run_folder::RunFolder,
 };
+use safetensors::SafeTensors;
 use serde_json::{Map, Value};
 
 use crate::common::{Case, SMALL, fails, program, run};
@@ -208,6 +209,34 @@ fn a_student_starts_with_its_teachers_weights_unless_fresh() {
         let (teacher, student) = (weights(&big), weights(&out));
         assert_eq!(teacher.0 == student.0, same, "{name}");
         assert_eq!(teacher.1, student.1, "{name}");
+    }
+}
+
+/// The feature network is a generator.
+#[test]
+fn a_student_starts_with_its_teachers_discriminators() {
+    let case = Case::new();
+    case.teacher("first", &[]);
+    let features = case.path("first.pair/G.onnx");
+    case.teacher("big", &["--d-features", &features]);
+    let (big, out) = (case.path("big"), case.path("small"));
+    let arguments = ["compress", "--run", &big, "--out", &out, "--max-macs", "1e15"];
+    // The learning rate is too small to change a weight.
+    let said = run(&[&arguments[..], &["--max-iters", "1", "--lr", "1e-30"]].concat()).stdout;
+    let said = String::from_utf8_lossy(&said);
+    assert!(!said.contains("random weights"), "{said}");
+    let checkpoint = |name: &str| {
+        fs::read(Path::new(&case.path(name)).join("checkpoints/00000002.safetensors")).unwrap()
+    };
+    let (own, its) = (checkpoint("small"), checkpoint("big"));
+    let [own, its] = [&own, &its].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
+    for network in ["D_G", "D_F", "P_G", "P_F"] {
+        let name = format!("{network}.weights");
+        let [own, its] = [&own, &its].map(|file| file.tensor(&name).unwrap().data());
+        let values = own.chunks(4).zip(its.chunks(4));
+        let same = values.filter(|(own, its)| own == its).count() as f64 / (own.len() / 4) as f64;
+        // Spectral normalisation updates its singular vectors at any learning rate.
+        assert!(same > 0.8, "{name}: {same}");
     }
 }
 
