@@ -264,7 +264,7 @@ fn compressed(mut table: Table, folder: &Path) -> Result<Vec<String>> {
 fn exported(table: Table, folder: &Path) -> Result<Vec<String>> {
     let command = ExportArgs::augment_args(Command::new("export"));
     let arguments = arguments(table, &command, &["run"], folder)?;
-    export_args(&arguments, Path::new("run"), Path::new("export"))?;
+    export_args(&arguments, Path::new("run"), Path::new("export"))?.check()?;
     Ok(arguments)
 }
 

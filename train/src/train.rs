@@ -161,9 +161,10 @@ fn finish(run: &RunFolder, config: &Config, stop: &AtomicBool) -> Result<()> {
         return Ok(());
     };
     let of = |of: &RunFolder| recipe::export_args(arguments, &of.join(""), &run.join("export"));
-    // A student of one generator replaces that one; the other is the teacher's.
+    // A student of one generator replaces that one; the other is the teacher's, and only this is averaged: the student
+    // has other networks than `average-with`.
     match config.compress {
-        Some(_) => export::run_all(&[of(run)?, of(&last)?]),
+        Some(_) => export::run_all(&[of(run)?, of(&last)?.without_average()]),
         None => export::run(&of(run)?),
     }
 }

@@ -89,11 +89,10 @@ pub fn prepare(args: CompressArgs, matches: &ArgMatches) -> Result<Student> {
     }
 }
 
-/// Checks the arguments of a recipe's `compress`, for a student of a run with the options `teacher`.
-pub fn check_student(teacher: &TrainOptions, arguments: &[String]) -> Result<()> {
+/// The checked options that a recipe's `compress` gives to a student of a run with the options `teacher`.
+pub fn checked_options(teacher: &TrainOptions, arguments: &[String]) -> Result<TrainOptions> {
     let (args, matches) = compress_args(arguments, Path::new("run"), Path::new("student"))?;
-    options_for(teacher, &args, &matches)?;
-    Ok(())
+    options_for(teacher, &args, &matches)
 }
 
 /// The checked options of a student of a run with the options `teacher`.

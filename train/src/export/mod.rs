@@ -99,6 +99,37 @@ enum Variant {
     Int8,
 }
 
+impl ExportArgs {
+    /// Refuses values that cannot work with any run.
+    pub fn check(&self) -> Result<()> {
+        for (name, share) in [
+            ("--float-share", self.float_share),
+            ("--average-a", self.average_a),
+            ("--average-b", self.average_b),
+        ] {
+            ensure!((0.0..=1.0).contains(&share), "{name} is {share}, expected 0 to 1");
+        }
+        let gain = self.mask_gain;
+        ensure!(gain > 0.0 && gain.is_finite(), "--mask-gain is {gain}, expected more than 0");
+        for (name, shift) in
+            [("--mask-shift-a", self.mask_shift_a), ("--mask-shift-b", self.mask_shift_b)]
+        {
+            ensure!(shift.is_finite(), "{name} is {shift}, expected a number");
+        }
+        Ok(())
+    }
+
+    /// Whether the weights are averaged with those of other files.
+    pub fn averages(&self) -> bool {
+        self.average_with.is_some()
+    }
+
+    /// The same without averaging.
+    pub fn without_average(self) -> Self {
+        Self { average_with: None, ..self }
+    }
+}
+
 /// Writes both generators of the newest checkpoint, their variants, and a README.md.
 pub fn run(args: &ExportArgs) -> Result<()> {
     run_all(std::slice::from_ref(args))
@@ -128,13 +159,7 @@ pub fn run_all(all: &[ExportArgs]) -> Result<()> {
 
 /// The generators that the arguments name, changed as they say.
 fn opened(args: &ExportArgs) -> Result<Pair> {
-    for (name, share) in [
-        ("--float-share", args.float_share),
-        ("--average-a", args.average_a),
-        ("--average-b", args.average_b),
-    ] {
-        ensure!((0.0..=1.0).contains(&share), "{name} is {share}, expected 0 to 1");
-    }
+    args.check()?;
     ensure!(!args.out.is_file(), "{}: a file, expected a folder", args.out.display());
     let run = RunFolder::open(&args.run)?;
     let shown = if args.best { Shown::best } else { Shown::newest };
@@ -152,9 +177,7 @@ fn opened(args: &ExportArgs) -> Result<Pair> {
         pair.average(folder, [args.average_a, args.average_b])?;
     }
     let (gain, shifts) = (args.mask_gain, [args.mask_shift_a, args.mask_shift_b]);
-    ensure!(gain > 0.0 && gain.is_finite(), "--mask-gain is {gain}, expected more than 0");
     for (i, shift) in shifts.into_iter().enumerate() {
-        ensure!(shift.is_finite(), "--mask-shift is {shift}, expected a number");
         if gain != 1.0 || shift != 0.0 {
             sharpen::sharpen(&pair.model.networks[i], &pair.model.params[i], gain, shift)?;
         }

@@ -39,11 +39,7 @@ pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<Open
         launched()
     );
     recipe::check(&config.stages).with_context(|| file.display().to_string())?;
-    if let (Some(arguments), Some(last)) = (&config.compress, config.stages.last()) {
-        // The student begins after the last stage, perhaps hours from now.
-        let checked = compress::check_student(&last.train, arguments).context("[compress]");
-        checked.with_context(|| file.display().to_string())?;
-    }
+    check_student(&config).with_context(|| file.display().to_string())?;
     if must_be_free {
         RunFolder::fresh(&out)?;
     }
@@ -150,6 +146,25 @@ fn fresh(
         train.set_defaults_of_fast(is_given);
     }
     Ok((RunFolder::new(out), config, None))
+}
+
+/// Refuses a student that cannot be trained or exported: it begins after the last stage, perhaps hours from now.
+fn check_student(config: &Config) -> Result<()> {
+    let (Some(arguments), Some(last)) = (&config.compress, config.stages.last()) else {
+        return Ok(());
+    };
+    let student = compress::checked_options(&last.train, arguments).context("[compress]")?;
+    let Some(arguments) = &config.export else {
+        return Ok(());
+    };
+    let export = recipe::export_args(arguments, Path::new("run"), Path::new("export"))?;
+    let is_left = config.trained().iter().zip(student.trained()).any(|(&run, own)| run && !own);
+    ensure!(
+        !export.averages() || is_left,
+        "[export]: `average-with`: the student of [compress] has other networks than these files, expected no \
+         `average-with`, or a student of one generator, with `only`: then the other one is averaged"
+    );
+    Ok(())
 }
 
 /// Copies the generators' options of `begun`, which may come from an exported pair, except for those that the recipe

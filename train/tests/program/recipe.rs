@@ -331,12 +331,15 @@ fn a_recipe_may_end_with_a_student() {
 #[test]
 fn a_student_of_one_generator_joins_the_other() {
     let student = "[compress]\nimages = 4\nmax-macs = 8e6\nsize = 64\nonly = \"g\"\nlambda-a = 0\nlambda-b = 0\n\n[export]";
+    let averaged = format!("{student}\naverage-with = \"run/stages/1\"\naverage-b = 1");
     let recipe = RECIPE.replace("width = 8\nblocks = 1", "width = 32\nblocks = 2");
-    let folder = recipe_folder(&recipe.replace("[export]", student));
+    let folder = recipe_folder(&recipe.replace("[export]", &averaged));
     run(&["train", "--recipe", text(&folder.path().join("recipe.toml"))]);
     let size = |name: &str| fs::metadata(folder.path().join("run").join(name)).unwrap().len();
     assert!(size("export/G.onnx") < size("stages/1/G.onnx"));
-    assert_eq!(size("export/F.onnx"), size("stages/1/F.onnx"));
+    // F is averaged.
+    let f = |name: &str| tensors(&folder.path().join("run").join(name));
+    assert!(f("export/F.onnx") == f("stages/1/F.onnx"));
     assert!(size("export/F.fp16.onnx") > size("export/G.fp16.onnx"));
     let card = fs::read_to_string(folder.path().join("run/export/README.md")).unwrap();
     for name in ["G.onnx", "F.onnx", "G.fp16.onnx", "F.fp16.onnx"] {
@@ -423,6 +426,15 @@ fn errors_name_the_file_the_stage_and_the_option() {
             change("[export]", "[compress]\nimages = 2\nmax-macs = 1e9\ncrop-size = 48\n[export]"),
             &["[compress]", "--crop-size 48", "--load-size 40"],
         ),
+        (
+            change(
+                "[export]",
+                "[compress]\nimages = 2\nmax-macs = 1e9\n[export]\naverage-with = 'run/stages/1'",
+            ),
+            &["[export]", "`average-with`", "[compress]"],
+        ),
+        (change("[export]", "[export]\nmask-gain = 0"), &["[export]", "--mask-gain is 0"]),
+        (change("[export]", "[export]\nfloat-share = 2"), &["[export]", "--float-share is 2"]),
         ("data = 'data'".to_owned(), &["no stage"]),
         (change("out = \"run\"", "out = "), &["line 3"]),
     ] {
