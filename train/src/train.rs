@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -220,12 +220,7 @@ impl Session {
         let distill = config.distill.as_ref();
         model.distill = distill.map(|d| distillation(&run, d, device)).transpose()?;
         if options.lambda_init > 0.0 {
-            ensure!(
-                config.init_from.is_some(),
-                "--lambda-init is {}, expected 0 without --init-from",
-                options.lambda_init
-            );
-            model.beginning = Some(Teacher::new(begun(config, device)?));
+            model.beginning = Some(beginning(config, device)?);
         }
         let mut loader = Loader::start(plan.clone(), model.images, options.num_threads);
         loader.peek()?;
@@ -498,6 +493,18 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
         model.generators.iter_mut().for_each(NetworkState::restart_average);
     }
     Ok(model)
+}
+
+/// The generators of --init-from, from which --lambda-init measures the distance.
+fn beginning(config: &Config, device: Device) -> Result<Teacher> {
+    let weight = config.train.lambda_init;
+    let folder = config.init_from.as_ref();
+    let folder = folder
+        .with_context(|| format!("--lambda-init is {weight}, expected 0 without --init-from"))?;
+    let train = config.train.clone().of_pair_itself(folder)?;
+    // A teacher needs no discriminators.
+    let train = TrainOptions { d_features: None, ..train };
+    Ok(Teacher::new(begun(&Config { train, ..config.clone() }, device)?))
 }
 
 /// The model of a run's checkpoint. If the options now require frozen generators, a backbone or low-pass

@@ -10,7 +10,10 @@ use cyclegan_contract::{Direction, Generator, Precision, file_name};
 use super::{GeneratorName, TrainOptions, set_unless_given};
 use crate::{
     export::pruned,
-    net::generator::{GeneratorShape, Pruned},
+    net::{
+        build::Norm,
+        generator::{GeneratorShape, Pruned},
+    },
 };
 
 impl TrainOptions {
@@ -47,12 +50,22 @@ impl TrainOptions {
         if g.backbone && self.backbone.is_none() {
             self.backbone = Some(folder.join(file_name(Direction::AToB, Precision::Fp32)));
         }
-        let blurred = GeneratorName::ALL.into_iter().zip([&g, &f]).filter(|(_, shape)| shape.blur);
-        self.add_blur(blurred.map(|(name, _)| name));
+        self.add_blur(blurred([&g, &f]));
         let pruned = [&g, &f].iter().any(|shape| shape.pruned.is_some());
         let left: Option<Vec<Pruned>> = [&g, &f].iter().map(|shape| shape.left()).collect();
         self.pruned = left.filter(|_| pruned).and_then(|left| left.try_into().ok());
         Ok(())
+    }
+
+    /// The same for the generators of `folder` as they are: without the low-pass filters that a run adds to them, and
+    /// with the normalisation that it freezes.
+    pub fn of_pair_itself(mut self, folder: &Path) -> Result<Self> {
+        let shapes = shapes(folder)?;
+        self.blur = shapes.map(|[g, f]| blurred([&g, &f])).unwrap_or_default();
+        if self.generator(0).norm == Norm::Frozen {
+            self.norm = Some(Norm::Instance);
+        }
+        Ok(self)
     }
 
     /// Adds low-pass filters of generators that may have them already.
@@ -61,6 +74,12 @@ impl TrainOptions {
         self.blur.sort_unstable();
         self.blur.dedup();
     }
+}
+
+/// Which of G and F have a low-pass filter.
+fn blurred(shapes: [&GeneratorShape; 2]) -> Vec<GeneratorName> {
+    let blurred = GeneratorName::ALL.into_iter().zip(shapes).filter(|(_, shape)| shape.blur);
+    blurred.map(|(name, _)| name).collect()
 }
 
 /// The shapes in the files of a pair; `None` if either has none.

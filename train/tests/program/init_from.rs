@@ -121,3 +121,25 @@ fn export_averages_a_run_with_its_initial_weights() {
     let export = ["export", "--run", &second, "--out", &path("none"), "--average-with", &pair];
     fails(&[&export[..], &["--average-a", "2"]].concat(), &["--average-a is 2", "0 to 1"]);
 }
+
+/// The target is the pair as it is, also if the run adds low-pass filters to it or freezes its normalisation.
+#[test]
+fn lambda_init_measures_the_distance_from_the_pair() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, first, pair, out) = (path("data"), path("first"), path("pair"), path("run"));
+    data_set(Path::new(&data), 3);
+    let fixed = ["train", "--data", &data, "--print-freq", "1"];
+    let small: Vec<&str> =
+        SMALL.iter().filter(|o| !["--print-freq", "5"].contains(o)).copied().collect();
+    let begin = ["--out", &first, "--max-iters", "2", "--norm", "instance"];
+    run(&[&fixed[..], &small, &begin].concat());
+    run(&["export", "--run", &first, "--out", &pair]);
+    let near = ["--init-from", &pair, "--lambda-init", "1", "--max-iters", "1", "--blur", "g"];
+    run(&[&fixed[..], &small, &near, &["--out", &out]].concat());
+    let metrics = fs::read_to_string(Path::new(&out).join("metrics.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+    let distance = |name: &str| line[name].as_f64().unwrap();
+    assert!(distance("init_A") > 1e-4 && distance("init_B") < 1e-6, "{line}");
+    run(&["train", "--resume", "--out", &out, "--norm", "frozen", "--max-iters", "2"]);
+}
