@@ -503,7 +503,7 @@ pub struct TrainOptions {
     /// Score by which the best checkpoint is chosen; lower is better
     #[arg(long, value_enum, default_value = "kid", help_heading = "Validation")]
     pub best_by: BestBy,
-    /// Share of trainA, trainB and --negatives to hold out
+    /// Share of trainA, trainB and --negatives to hold out, at least 3 images and at most 200 of each
     #[arg(
         long,
         value_name = "SHARE",

@@ -67,13 +67,9 @@ pub fn hold_out(
         [None, None] => {
             for (domain, held_out) in domains.iter_mut().zip(&mut held_out.domains) {
                 let names: Vec<_> = domain.images.iter().map(|i| domain.base_name(i)).collect();
-                let chosen = chosen(&names, share, LEAST);
-                ensure!(
-                    chosen.len() < names.len(),
-                    "{}: {} images, expected more than the {LEAST} that --eval-every holds out",
-                    domain.root.display(),
-                    names.len()
-                );
+                let chosen = chosen(&names, share);
+                let place = domain.root.display().to_string();
+                ensure_some_left(&place, names.len(), chosen.len(), share)?;
                 *held_out = chosen.iter().map(|&i| domain.images[i].clone()).collect();
                 let rest: Vec<_> = (0..names.len()).filter(|i| !chosen.contains(i)).collect();
                 *domain = domain.only(&rest);
@@ -88,7 +84,8 @@ pub fn hold_out(
         let names = negatives.iter().map(|path| path.with_extension(""));
         let names: Vec<PathBuf> =
             names.map(|n| n.file_name().map_or(n.clone(), Into::into)).collect();
-        let chosen = chosen(&names, share, LEAST);
+        let chosen = chosen(&names, share);
+        ensure_some_left("--negatives", names.len(), chosen.len(), share)?;
         held_out.negatives = chosen.iter().map(|&i| negatives[i].clone()).collect();
         let mut i = 0;
         negatives.retain(|_| {
@@ -96,17 +93,30 @@ pub fn hold_out(
             !chosen.contains(&(i - 1))
         });
     }
-    for pictures in held_out.domains.iter_mut().chain([&mut held_out.negatives]) {
+    // valA and valB may have more.
+    for pictures in &mut held_out.domains {
         let count = pictures.len().min(MOST);
         *pictures = (0..count).map(|i| pictures[i * pictures.len() / count].clone()).collect();
     }
     Ok(held_out)
 }
 
-/// The indices of a share of names, but at least `least`: those with the smallest hashes.
-fn chosen(names: &[PathBuf], share: f64, least: usize) -> Vec<usize> {
-    let count =
-        ((names.len() as f64 * share).round() as usize).clamp(least, names.len().max(least));
+/// Fails if all of `count` images at `place` are held out, as `share` demands.
+fn ensure_some_left(place: &str, count: usize, held_out: usize, share: f64) -> Result<()> {
+    ensure!(
+        count > LEAST,
+        "{place}: {count} images, expected more than the {LEAST} that --eval-every holds out"
+    );
+    ensure!(
+        held_out < count,
+        "{place}: --val-share {share} holds out all {count} images, expected a smaller share"
+    );
+    Ok(())
+}
+
+/// The indices of a share of names, but at least [`LEAST`] and at most [`MOST`]: those with the smallest hashes.
+fn chosen(names: &[PathBuf], share: f64) -> Vec<usize> {
+    let count = ((names.len() as f64 * share).round() as usize).clamp(LEAST, MOST);
     let hash = |name: &PathBuf| Sha256::digest(name.to_string_lossy().as_bytes()).to_vec();
     let mut hashed: Vec<_> = names.iter().enumerate().map(|(i, n)| (hash(n), i)).collect();
     hashed.sort();
@@ -148,9 +158,18 @@ mod tests {
         // The images held out of a larger set include most of those held out of a smaller one.
         let (few, many) = (split(100, 0.1), split(110, 0.1));
         assert!(few.iter().filter(|name| many.contains(name)).count() >= 8);
-        let mut domains = [domain("trainA", 3), domain("trainB", 9)];
-        let error = hold_out(data.path(), 0.1, &mut domains, &mut vec![]).unwrap_err().to_string();
+        // No more images than are scored.
+        let (few, many) = (split(1000, 0.5), split(1010, 0.5));
+        assert_eq!((few.len(), many.len()), (200, 200));
+        assert!(few.iter().filter(|name| many.contains(name)).count() >= 190);
+        let fails = |count: usize, share: f64| {
+            let mut domains = [domain("trainA", count), domain("trainB", 9)];
+            hold_out(data.path(), share, &mut domains, &mut vec![]).unwrap_err().to_string()
+        };
+        let error = fails(3, 0.1);
         assert!(error.contains("trainA") && error.contains("more than the 3"), "{error}");
+        let error = fails(20, 1.0);
+        assert!(error.contains("trainA") && error.contains("--val-share 1"), "{error}");
     }
 
     #[test]
@@ -165,6 +184,9 @@ mod tests {
         std::fs::write(data.path().join("valB/2.png"), "").unwrap();
         let held_out = hold_out(data.path(), 0.1, &mut domains, &mut vec![]).unwrap();
         assert_eq!(held_out.domains.map(|d| d.len()), [1, 1]);
-        assert_eq!(domains.map(|d| d.images.len()), [9, 9]);
+        assert_eq!(domains.each_ref().map(|d| d.images.len()), [9, 9]);
+        let mut negatives = domain("neither", 9).images;
+        let error = hold_out(data.path(), 1.0, &mut domains, &mut negatives).unwrap_err();
+        assert!(error.to_string().contains("--negatives: --val-share 1"), "{error}");
     }
 }
