@@ -216,8 +216,8 @@ fn same_networks(stages: &[Stage]) -> Result<()> {
             place(i + 1, &pair[1].name)
         );
         ensure!(
-            pair[0].train.blur.is_empty() || pair[0].train.blur == pair[1].train.blur,
-            "{}: its `blur` is not that of the stage before; set the same here",
+            pair[0].train.blur.iter().all(|name| pair[1].train.blur.contains(name)),
+            "{}: its `blur` lacks a generator that the stage before has; set it here as well",
             place(i + 1, &pair[1].name)
         );
     }

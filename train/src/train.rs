@@ -37,7 +37,7 @@ use crate::{
     export::{self, read_back},
     interrupt, memory,
     net::{build::Norm, generator::Generator},
-    options::{MixedPrecision, TrainOptions},
+    options::{GeneratorName, MixedPrecision, TrainOptions},
     ranks::{Launch, Ranks},
     recipe,
     run_folder::{Began, Config, Distill, RunFolder},
@@ -521,9 +521,9 @@ fn resumed(
     if options.backbone.is_some() {
         befores.push(TrainOptions { backbone: None, ..options.clone() });
     }
-    if !options.blur.is_empty() {
-        let sharp = |options: &TrainOptions| TrainOptions { blur: Vec::new(), ..options.clone() };
-        befores.extend(befores.iter().map(sharp).collect::<Vec<_>>());
+    let all = befores.clone();
+    for blur in fewer(&options.blur) {
+        befores.extend(all.iter().map(|o| TrainOptions { blur: blur.clone(), ..o.clone() }));
     }
     if options.generator(0).norm == Norm::Frozen {
         let unfrozen =
@@ -554,6 +554,13 @@ fn resumed(
     Ok((model, freezes || extends))
 }
 
+/// The sets of generators that are in `all` but lack some of it.
+fn fewer(all: &[GeneratorName]) -> Vec<Vec<GeneratorName>> {
+    let [g, f] = GeneratorName::ALL;
+    let sets = [vec![], vec![g], vec![f]].into_iter();
+    sets.filter(|set| set.len() < all.len() && set.iter().all(|name| all.contains(name))).collect()
+}
+
 /// The model with normalisation whose statistics are fixed at their mean over [`FREEZE_IMAGES`] images.
 fn frozen(
     model: CycleGan,
@@ -570,4 +577,21 @@ fn frozen(
     let mut loader = Loader::start(plan, 0, options.num_threads);
     let load = |_| Ok(loader.next_crops()?.map(|crops| crops.to_batch(device)));
     model.freeze((0..batches).map(load))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_may_have_had_any_of_its_low_pass_filters_before() {
+        let [g, f] = GeneratorName::ALL;
+        for (all, before) in [
+            (vec![], vec![]),
+            (vec![f], vec![vec![]]),
+            (vec![f, g], vec![vec![], vec![g], vec![f]]),
+        ] {
+            assert_eq!(fewer(&all), before, "{all:?}");
+        }
+    }
 }

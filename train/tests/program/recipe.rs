@@ -227,6 +227,15 @@ fn a_stage_may_add_a_low_pass_filter() {
     let [f, before] = ["run/export/F.onnx", "run/stages/1/F.onnx"].map(|f| tensors(&path(f)));
     assert!(f == before);
 
+    // A later stage adds that of F; their order does not matter.
+    let third = "[[stage]]\nimages = 4\nblur = [\"f\", \"g\"]\n\n[export]";
+    let both = RECIPE.replace("lambda-a = 2", second).replace("[export]", third);
+    fs::write(&file, both.replace("out = \"run\"", "out = \"both\"")).unwrap();
+    run(&["train", "--recipe", text(&file)]);
+    assert_eq!(["both/export/G.onnx", "both/export/F.onnx"].map(has), [true, true]);
+    let stage = tensors(&path("both/stages/2/F.onnx"));
+    assert!(!stage.contains_key("blur.weight"));
+
     let continued = RECIPE.replace("out = \"run\"", "init-from = \"run/export\"\nout = \"more\"");
     fs::write(&file, continued).unwrap();
     run(&["train", "--recipe", text(&file)]);
