@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::look::{Facts, Folder, INSIDE, Mask};
+use crate::options::Mode;
 
 /// The number of images of a domain below which a pair is seldom good.
 const FEW: usize = 200;
@@ -24,6 +25,8 @@ pub struct Expected {
     pub load_size: u32,
     /// Images whose hashes differ in fewer bits are near-duplicates.
     pub distance: u32,
+    /// Whether the domains are pairs, which may look alike.
+    pub mode: Mode,
 }
 
 /// A finding and its images.
@@ -39,7 +42,7 @@ pub struct Finding {
 pub fn findings(folders: &[Folder], expected: Expected) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         folders.iter().flat_map(|folder| of_folder(folder, expected)).collect();
-    findings.extend(duplicates(folders, expected.distance));
+    findings.extend(duplicates(folders, expected));
     let train = |letter: char| folders.iter().find(|f| f.name == format!("train{letter}"));
     if let (Some(a), Some(b)) = (train('A'), train('B')) {
         findings.extend(between(a, b));
@@ -88,7 +91,8 @@ fn of_folder(folder: &Folder, expected: Expected) -> Vec<Finding> {
         "--preprocess resize_and_crop squashes them: use multi_scale_crop, or crop them first",
     );
     about(
-        &|p| is_train && p.is_grey,
+        // pix2pix may learn to colour images.
+        &|p| is_train && p.is_grey && expected.mode == Mode::Unpaired,
         "without colour",
         "the generators learn to remove colours from them: remove the images",
     );
@@ -123,11 +127,18 @@ fn of_folder(folder: &Folder, expected: Expected) -> Vec<Finding> {
     findings
 }
 
-/// Near-duplicates between folders: training images in a test set, or an image in both domains.
-fn duplicates(folders: &[Folder], distance: u32) -> Vec<Finding> {
+/// Near-duplicates between folders: training images in a test set, or an image in both domains. Partners in both
+/// domains are none.
+fn duplicates(folders: &[Folder], expected: Expected) -> Vec<Finding> {
+    let kind = |folder: &Folder| folder.name.trim_end_matches(['A', 'B']).to_owned();
+    let distance = expected.distance;
     let mut findings = Vec::new();
     for (i, one) in folders.iter().enumerate() {
         for other in &folders[i + 1..] {
+            let same_set = kind(one) == kind(other);
+            if same_set && expected.mode == Mode::Paired {
+                continue;
+            }
             let mut pairs: Vec<[&Facts; 2]> = Vec::new();
             for p in &one.pictures {
                 let near = |q: &&Facts| p.hash.distance(q.hash) < distance;
@@ -141,8 +152,7 @@ fn duplicates(folders: &[Folder], distance: u32) -> Vec<Finding> {
                     .iter()
                     .map(|[p, q]| format!("{} = {}", file_name(&p.path), file_name(&q.path))),
             );
-            let kind = |folder: &Folder| folder.name.trim_end_matches(['A', 'B']).to_owned();
-            let advice = match kind(one) == kind(other) {
+            let advice = match same_set {
                 true => "an image in both domains teaches nothing: remove one of the two",
                 false => "scores on training images are too good: remove them from one of the two",
             };

@@ -64,7 +64,7 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     let mut train = TrainOptions { mode: args.mode, net_g: args.net_g, ..TrainOptions::default() };
     train.set_defaults_of_fast(|_| false);
     let load_size = args.load_size.unwrap_or(train.load_size);
-    let expected = Expected { load_size, distance: args.distance };
+    let expected = Expected { load_size, distance: args.distance, mode: args.mode };
     let findings = findings(&folders, expected);
     for finding in &findings {
         say!("{}", finding.line);

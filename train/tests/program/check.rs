@@ -87,6 +87,38 @@ fn each_finding_is_one_line_of_advice() {
     }
 }
 
+/// The partners show the same scene, and A has no colours.
+#[test]
+fn partners_may_look_alike_and_lack_colour() {
+    let folder = tempfile::tempdir().unwrap();
+    for domain in ["trainA", "trainB", "testA", "testB"] {
+        fs::create_dir_all(folder.path().join(domain)).unwrap();
+    }
+    for (set, first) in [("train", 0), ("test", 2)] {
+        for i in first..first + 3 {
+            let of = |domain| folder.path().join(format!("{set}{domain}/{i}.png"));
+            let grey = image::imageops::grayscale(&picture(i, (300, 300)));
+            grey.save(of("A")).unwrap();
+            let tinted = RgbImage::from_fn(300, 300, |x, y| {
+                let level = grey.get_pixel(x, y).0[0];
+                Rgb([level, level, level / 2])
+            });
+            tinted.save(of("B")).unwrap();
+        }
+    }
+    let check = ["check", "--data", folder.path().to_str().unwrap()];
+    let paired = said(&[&check[..], &["--mode", "paired"]].concat());
+    for nothing in ["without colour", "trainA and trainB", "testA and testB"] {
+        assert!(!paired.contains(nothing), "{paired}");
+    }
+    // The test set has an image of the training set.
+    assert!(paired.contains("trainB and testB: 1 image the same"), "{paired}");
+    let unpaired = said(&check);
+    for line in ["trainA: 3 images without colour", "trainA and trainB: 3 images the same"] {
+        assert!(unpaired.contains(line), "{unpaired}");
+    }
+}
+
 #[test]
 fn a_good_data_set_has_no_findings() {
     let folder = tempfile::tempdir().unwrap();
