@@ -13,7 +13,7 @@ use std::{
 use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
 
-use crate::gl::is_gl_there;
+use crate::{gl::is_gl_there, regions::add_box};
 
 /// Set in processes whose rigs use GL memory.
 const VARIABLE: &str = "CYCLEGAN_TEST_IN_GL";
@@ -61,19 +61,21 @@ pub fn wrap(filter: &gst::Element) -> gst::Element {
 
 /// Gives each frame at `to` the boxes that it had at `from`; nothing queues frames in between.
 fn carry_boxes(from: &gst::Pad, to: &gst::Pad) {
-    type Box = (String, (u32, u32, u32, u32));
+    /// The quark of its type, and its place.
+    type Box = (u32, (u32, u32, u32, u32));
     let boxes: Arc<Mutex<Vec<Box>>> = Arc::default();
     let carried = boxes.clone();
     from.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
         let metas = probe.buffer().unwrap().iter_meta::<VideoRegionOfInterestMeta>();
-        *boxes.lock().unwrap() =
-            metas.map(|meta| (meta.roi_type().to_owned(), meta.rect())).collect();
+        // SAFETY: the reference keeps the meta valid.
+        let carried = metas.map(|meta| (unsafe { (*meta.as_ptr()).roi_type }, meta.rect()));
+        *boxes.lock().unwrap() = carried.collect();
         gst::PadProbeReturn::Ok
     });
     to.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
         let buffer = probe.buffer_mut().unwrap().make_mut();
-        for (name, place) in carried.lock().unwrap().drain(..) {
-            VideoRegionOfInterestMeta::add(buffer, &name, place);
+        for (quark, place) in carried.lock().unwrap().drain(..) {
+            add_box(buffer, quark, place);
         }
         gst::PadProbeReturn::Ok
     });

@@ -49,6 +49,17 @@ fn with_boxes(mut buffer: gst::Buffer, boxes: &[Rectangle]) -> gst::Buffer {
     buffer
 }
 
+/// Adds a box whose type is a quark, 0 for none.
+pub fn add_box(buffer: &mut gst::BufferRef, quark: u32, (x, y, width, height): Rectangle) {
+    // SAFETY: the buffer is writable.
+    unsafe {
+        let buffer = buffer.as_mut_ptr();
+        gst_video::ffi::gst_buffer_add_video_region_of_interest_meta_id(
+            buffer, quark, x, y, width, height,
+        );
+    }
+}
+
 fn is_near((x, y): (u32, u32)) -> bool {
     (LEFT_TOP.0..RIGHT_BOTTOM.0).contains(&x) && (LEFT_TOP.1..RIGHT_BOTTOM.1).contains(&y)
 }
@@ -114,6 +125,24 @@ fn region_types_selects_boxes() {
     assert_eq!(translated(&["dog", "cat", "horse"]), ["horse", "dog"]);
     assert_eq!(translated(&["cat"]), [""; 0]);
     assert_eq!(translated(&["horse", ""]), ["horse", ""]);
+}
+
+/// Elements in C may add a box without a type, or with one that is not UTF-8.
+#[test]
+fn a_box_without_a_valid_type_has_the_empty_type() {
+    let (_models, mut rig) = rig(generators::invert());
+    let info = video::info(VideoFormat::Rgb, 160, 120);
+    rig.set_info(&info);
+    // SAFETY: a string that ends with NUL, which GLib copies.
+    let latin1 = unsafe { gst::glib::ffi::g_quark_from_string(c"b\xeate".as_ptr()) };
+    for quark in [0, latin1] {
+        for (types, expected) in [("<>", 155), ("<\"\">", 155), ("<horse>", 100)] {
+            rig.filter.set_property_from_str("region-types", types);
+            let mut frame = video::flat(&info, [100; 3]);
+            add_box(frame.make_mut(), quark, BOX);
+            assert_eq!(grey(&rig.translate(frame), &info, 64, 50), expected, "{quark} {types}");
+        }
+    }
 }
 
 #[test]

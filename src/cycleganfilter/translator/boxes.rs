@@ -2,7 +2,10 @@
 
 //! Reads the boxes in a frame's metadata.
 
+use std::ffi::CStr;
+
 use cyclegan_frame::Bounds;
+use gst::glib;
 use gst_video::VideoRegionOfInterestMeta;
 
 /// Structures whose name starts with this are hints for encoders.
@@ -22,7 +25,7 @@ impl Boxes {
         let is_wanted = |name: &str| types.is_empty() || types.iter().any(|wanted| wanted == name);
         self.0.clear();
         let regions = buffer.iter_meta::<VideoRegionOfInterestMeta>();
-        let regions = regions.filter(|meta| is_wanted(meta.roi_type()) && !is_encoder_hint(meta));
+        let regions = regions.filter(|meta| is_wanted(roi_type(meta)) && !is_encoder_hint(meta));
         self.0.extend(regions.map(|meta| Bounds::from(meta.rect())));
         #[cfg(feature = "analytics")]
         for meta in buffer.iter_meta::<gst_analytics::AnalyticsRelationMeta>() {
@@ -32,9 +35,23 @@ impl Boxes {
     }
 }
 
-fn is_encoder_hint(meta: &VideoRegionOfInterestMeta) -> bool {
+/// The type of the box in `meta`; empty if it has none, or one that is not UTF-8. The binding requires
+/// both.
+fn roi_type(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> &'static str {
+    // SAFETY: the reference keeps the meta valid.
+    let quark = unsafe { (*meta.as_ptr()).roi_type };
+    // SAFETY: takes any number, and returns null for those that are no quark.
+    let name = unsafe { glib::ffi::g_quark_to_string(quark) };
+    if name.is_null() {
+        return "";
+    }
+    // SAFETY: the string of a quark ends with NUL and is never freed.
+    unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default()
+}
+
+fn is_encoder_hint(meta: &gst::MetaRef<'_, VideoRegionOfInterestMeta>) -> bool {
     let is_hint = |name: &str| name.starts_with(ENCODER_HINT);
-    is_hint(meta.roi_type()) || meta.params().any(|structure| is_hint(structure.name()))
+    is_hint(roi_type(meta)) || meta.params().any(|structure| is_hint(structure.name()))
 }
 
 /// The object detections in `meta` whose type `is_wanted`, except those whose track is lost, as
