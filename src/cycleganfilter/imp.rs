@@ -83,7 +83,7 @@ pub struct CycleGanFilter {
         minimum = 0.0, maximum = 1.0, default = 0.0, mutable_playing, controllable,
         nick = "Smoothing",
         blurb = "How much of the previous frame's motion-compensated residual to mix in, to reduce \
-                 flicker; starts afresh at scene cuts, seeks and gaps")]
+                 flicker; starts afresh at scene cuts, seeks and gaps, and when upscale changes")]
     #[property(name = "regions", type = Regions, get, set, member = regions,
         mutable_playing, nick = "Regions",
         blurb = "Which part of a frame to translate: all of it, or only the boxes in its \

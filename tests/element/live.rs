@@ -376,6 +376,36 @@ fn smoothing_restarts_at_a_discontinuity() {
     assert_eq!(second_level(0.6, [100, 110], jump), 145);
 }
 
+/// The residual of plain upscaling is the whole output, the other one a difference.
+#[test]
+fn smoothing_restarts_when_upscale_changes() {
+    for (before, after) in [("residual", "plain"), ("plain", "residual")] {
+        let (_models, mut rig, info) = rig();
+        rig.filter.set_property("smoothing", 0.8);
+        rig.filter.set_property_from_str("upscale", before);
+        assert_eq!(level(&rig.translate(grey(&info, 100, 0)), &info), 155);
+        rig.filter.set_property_from_str("upscale", after);
+        let switched = level(&rig.translate(grey(&info, 100, 40)), &info);
+        assert_eq!(switched, 155, "from {before} to {after}");
+    }
+}
+
+/// The residual of a still image is the same at any strength but for its scale.
+#[test]
+fn smoothing_follows_a_new_strength_at_once() {
+    for upscale in ["residual", "plain"] {
+        let (_models, mut rig, info) = rig();
+        rig.filter.set_property("smoothing", 0.8);
+        rig.filter.set_property_from_str("upscale", upscale);
+        for (time, strength) in [1.0, 0.2, 0.2, 1.0, 0.6].into_iter().enumerate() {
+            rig.filter.set_property("strength", strength);
+            let level = level(&rig.translate(grey(&info, 100, 40 * time as u64)), &info);
+            let expected = (100.0 + 55.0 * strength) as u8;
+            assert!(level.abs_diff(expected) <= 1, "{upscale} at {strength}: {level}");
+        }
+    }
+}
+
 /// After the other generator takes over, its frames have nothing of the previous residual.
 #[test]
 fn smoothing_restarts_when_the_direction_changes() {

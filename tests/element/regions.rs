@@ -328,6 +328,20 @@ fn smoothing_follows_a_moving_box() {
 }
 
 #[test]
+fn smoothing_of_boxes_restarts_when_upscale_changes() {
+    let (_models, mut rig) = rig(generators::invert());
+    rig.filter.set_property("smoothing", 0.8);
+    let info = video::info(VideoFormat::Rgb, 160, 120);
+    rig.set_info(&info);
+    for upscale in ["residual", "plain", "residual"] {
+        rig.filter.set_property_from_str("upscale", upscale);
+        let frame = with_boxes(video::flat(&info, [100; 3]), &[BOX]);
+        let inside = grey(&rig.translate(frame), &info, 64, 50);
+        assert!(inside.abs_diff(155) <= 1, "{upscale}: {inside}");
+    }
+}
+
+#[test]
 fn regions_and_direction_can_change_while_playing() {
     let models = Models::new();
     let pair =

@@ -3,6 +3,8 @@
 //! Postprocessing, the third stage: computes the residual from the tensors and applies it to the
 //! frame.
 
+use std::mem::discriminant;
+
 use gst_video::{VideoFrameRef, VideoInfo};
 
 use super::{
@@ -35,6 +37,8 @@ pub struct Postprocess {
     color: ColorTransform,
     pub(super) residuals: Residuals,
     pub(super) has_residual: bool,
+    /// How the last residual was computed.
+    upscale: Upscale,
     compositor: Compositor,
     workers: Workers,
     pub(super) output: Output,
@@ -78,6 +82,7 @@ impl Postprocess {
             color: ColorTransform::new(info),
             residuals,
             has_residual: false,
+            upscale: Upscale::Residual { strength: 1.0 },
             compositor: Compositor::new(info, size, threads)?,
             workers: Workers::new(threads)?,
             output,
@@ -112,8 +117,13 @@ impl Postprocess {
         upscale: Upscale,
         smoothing: f32,
     ) -> Result<(), TranslateError> {
-        let options = ResidualOptions { color: &self.color, upscale, workers: &self.workers };
         self.has_residual = false;
+        // One is a difference, the other a picture.
+        if discriminant(&self.upscale) != discriminant(&upscale) {
+            self.restart(Continuity::Gap);
+        }
+        self.upscale = upscale;
+        let options = ResidualOptions { color: &self.color, upscale, workers: &self.workers };
         self.has_residual = match &mut self.residuals {
             Residuals::Regions(regions) => regions.update(request, &options, smoothing)?,
             Residuals::Frame { letterbox, masks, residual, smoother, keep } => {
@@ -121,12 +131,15 @@ impl Postprocess {
                 let has_mask = masks.update(request.mask(0)?, letterbox)?;
                 // With `output=mask` the residual is not needed.
                 if self.output != Output::Mask {
+                    let is_smoothed = smoothing > 0.0;
+                    let options = if is_smoothed { options.at_full_strength() } else { options };
                     options.residual(request, 0, letterbox, residual)?;
                     if has_mask && matches!(upscale, Upscale::Residual { .. }) {
                         masks.apply_weight(residual);
                     }
-                    if smoothing > 0.0 {
+                    if is_smoothed {
                         smoother.smooth(residual, request.luma_mut(0), smoothing);
+                        scale(residual, upscale);
                     } else {
                         smoother.reset();
                     }
@@ -214,7 +227,18 @@ impl Postprocess {
     }
 }
 
+/// Applies the strength of `upscale` to a residual at full strength.
+fn scale(residual: &mut Residual, upscale: Upscale) {
+    let (Upscale::Residual { strength } | Upscale::Plain { strength }) = upscale;
+    if strength < 1.0 {
+        for step in residual.planes.iter_mut().flatten() {
+            *step = (f32::from(*step) * strength).round() as i16;
+        }
+    }
+}
+
 /// The parameters of computing a residual from tensors.
+#[derive(Clone, Copy)]
 pub(super) struct ResidualOptions<'a> {
     pub color: &'a ColorTransform,
     pub upscale: Upscale,
@@ -222,6 +246,12 @@ pub(super) struct ResidualOptions<'a> {
 }
 
 impl ResidualOptions<'_> {
+    /// The same at strength 1. Smoothing mixes such residuals, as the strength may change from frame to
+    /// frame.
+    pub fn at_full_strength(self) -> Self {
+        Self { upscale: self.upscale.at_full_strength(), ..self }
+    }
+
     /// Computes the residual of picture `index` of `request`.
     pub fn residual(
         &self,

@@ -68,7 +68,7 @@ impl RegionResiduals {
             patches.resize_with(patches.len().max(self.used), Patch::default);
         }
         let Self { output, patches, mattes, masks, smoother, .. } = self;
-        let full = ResidualOptions { upscale: options.upscale.at_full_strength(), ..*options };
+        let full = options.at_full_strength();
         for (index, region) in regions.iter().enumerate() {
             let letterbox = &region.letterbox;
             masks.resize(letterbox.content.size);
