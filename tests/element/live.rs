@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use cyclegan_contract::onnx::ModelProto;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 
@@ -282,6 +283,43 @@ fn a_queue_keeps_one_frame_in_flight_in_time() {
     assert_eq!(count("frames-in"), 100);
     assert_eq!(count("frames-translated") + count("frames-passed"), 100);
     assert!(count("frames-translated") > 0);
+}
+
+/// How many frames of a live pipeline to `sink`, `rate` frames a second, were translated, and how many
+/// were held or passed because they were late.
+fn translated_and_late(model: ModelProto, rate: u32, sink: &str) -> (u64, u64) {
+    let models = Models::new();
+    let pipeline = rig::pipeline(
+        &format!(
+            "videotestsrc is-live=true num-buffers=60 \
+             ! video/x-raw,width=64,height=64,framerate={rate}/1 ! cycleganfilter name=filter inference-size=192 late-frames=hold max-in-flight=2 {{model}} \
+             ! {sink}"
+        ),
+        &models.add("G.onnx", &model),
+    );
+    rig::assert_ended(&rig::run_to_end(&pipeline));
+    let stats = pipeline.by_name("filter").unwrap().property::<gst::Structure>("stats");
+    let count = |field| stats.get::<u64>(field).unwrap();
+    let counts = (count("frames-translated"), count("frames-held") + count("frames-passed"));
+    assert_eq!(counts.0 + counts.1, 60);
+    counts
+}
+
+/// Files, muxers and network sinks do not wait for a frame's time, so the pipeline's latency is 0.
+#[test]
+fn no_frame_is_late_only_because_no_sink_waits() {
+    let (translated, late) =
+        translated_and_late(generators::slow_invert(1), 10, "fakesink sync=false");
+    // One frame a second would be translated in any case.
+    assert!(translated > 20, "{translated} translated, {late} late");
+}
+
+/// An encoder that looks ahead, for example.
+#[test]
+fn the_latency_of_later_elements_does_not_make_frames_timely() {
+    let sink = "fakesink sync=true processing-deadline=3000000000";
+    let (translated, late) = translated_and_late(generators::slow_invert(1), 100, sink);
+    assert!(translated > 0 && late > 25, "{translated} translated, {late} late");
 }
 
 /// Plays black frames with a generator that returns NaN for them.

@@ -101,24 +101,10 @@ impl BaseTransformImpl for CycleGanFilter {
             // The base class knows only the frames that it pushed itself.
             return self.obj().sink_pad().peer_query(query);
         }
-        let gst::QueryViewMut::Latency(query) = query.view_mut() else {
-            return BaseTransformImplExt::parent_query(self, direction, query);
-        };
-        let mut upstream = gst::query::Latency::new();
-        if !self.obj().sink_pad().peer_query(&mut upstream) {
-            return false;
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(query) => self.answer_latency(query),
+            _ => BaseTransformImplExt::parent_query(self, direction, query),
         }
-        let (live, min, max) = upstream.result();
-        let own = {
-            let mut state = lock(&self.state);
-            if let Some(stream) = &mut state.stream {
-                stream.deadlines.set_live(live);
-            }
-            gst::ClockTime::try_from(state.stats.latency()).unwrap_or(gst::ClockTime::ZERO)
-        };
-        query.set(live, min + own, max.map(|max| max + own));
-        gst::debug!(CAT, imp = self, "adding a latency of {own} to upstream's {min}");
-        true
     }
 
     fn src_event(&self, event: gst::Event) -> bool {
@@ -296,6 +282,31 @@ fn peer_caps(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> 
             }
         }
         Output::Alpha => alpha::peer_caps(direction, caps),
+    }
+}
+
+impl CycleGanFilter {
+    /// Adds the filter's own latency to upstream's. Returns whether upstream answered.
+    fn answer_latency(&self, query: &mut gst::query::Latency<gst::QueryRef>) -> bool {
+        let mut upstream = gst::query::Latency::new();
+        if !self.obj().sink_pad().peer_query(&mut upstream) {
+            return false;
+        }
+        let (live, min, max) = upstream.result();
+        let own = {
+            let mut state = lock(&self.state);
+            let own =
+                gst::ClockTime::try_from(state.stats.latency()).unwrap_or(gst::ClockTime::ZERO);
+            if let Some(stream) = &mut state.stream {
+                // It is 0 until frames are negotiated.
+                let is_known = !own.is_zero();
+                stream.deadlines.set_answer(live, is_known.then_some(min + own));
+            }
+            own
+        };
+        query.set(live, min + own, max.map(|max| max + own));
+        gst::debug!(CAT, imp = self, "adding a latency of {own} to upstream's {min}");
+        true
     }
 }
 
