@@ -66,6 +66,10 @@ impl Contexts {
         Err(Error)
     }
 
+    pub fn find(&self, _: &impl IsA<gst::Element>) -> Result<(), Error> {
+        Err(Error)
+    }
+
     pub fn traffic(&self) -> (u64, u64) {
         (0, 0)
     }

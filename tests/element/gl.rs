@@ -335,6 +335,23 @@ fn output_mask_of_a_texture_is_gray8() {
     }
 }
 
+/// Some elements do not forward allocation queries, and downstream's is about system memory.
+#[test]
+fn masks_of_textures_need_no_allocation_query() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let pipeline = rig::pipeline(
+        "gltestsrc num-buffers=3 ! video/x-raw(memory:GLMemory),width=64,height=48 \
+         ! identity drop-allocation=true ! cycleganfilter name=filter output=mask {model} ! fakesink",
+        &models.add("masked.onnx", &generators::with_mask(generators::invert())),
+    );
+    assert_ended(&run_to_end(&pipeline));
+    let stats = pipeline.by_name("filter").unwrap().property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<u64>("frames-translated"), Ok(3));
+}
+
 /// A filter gets frames in system memory, then another element's textures, then system memory again.
 #[test]
 fn caps_can_change_between_system_and_gl_memory() {

@@ -183,10 +183,8 @@ impl BaseTransformImpl for CycleGanFilter {
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
         if query.get().0.is_some_and(gl::is_gl) {
-            self.contexts.decide_allocation(&*self.obj(), query).map_err(|error| {
-                gst::element_imp_error!(self, gst::ResourceError::OpenReadWrite, ("{error}"));
-                gst::loggable_error!(CAT, "{error}")
-            })?;
+            let decided = self.contexts.decide_allocation(&*self.obj(), query);
+            decided.map_err(|error| self.refuse_context(&error))?;
         }
         self.ask_for_output_buffers(query);
         self.parent_decide_allocation(query)
@@ -286,6 +284,12 @@ fn peer_caps(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> 
 }
 
 impl CycleGanFilter {
+    /// Posts the error that there is no GL context.
+    fn refuse_context(&self, error: &gl::Error) -> gst::LoggableError {
+        gst::element_imp_error!(self, gst::ResourceError::OpenReadWrite, ("{error}"));
+        gst::loggable_error!(CAT, "{error}")
+    }
+
     /// Adds the filter's own latency to upstream's. Returns whether upstream answered.
     fn answer_latency(&self, query: &mut gst::query::Latency<gst::QueryRef>) -> bool {
         let mut upstream = gst::query::Latency::new();
@@ -318,6 +322,10 @@ impl VideoFilterImpl for CycleGanFilter {
         output_caps: &gst::Caps,
         output_info: &VideoInfo,
     ) -> Result<(), gst::LoggableError> {
+        // For masks, downstream's allocation query is about system memory, and upstream may send none.
+        if gl::is_gl(input_caps) && !gl::is_gl(output_caps) {
+            self.contexts.find(&*self.obj()).map_err(|error| self.refuse_context(&error))?;
+        }
         let is_converted = self.set_to_alpha(info, output_info).map_err(TranslateError::from);
         let negotiated = is_converted.and_then(|is_converted| match is_converted {
             true => self.negotiate(&FrameInfo::new(output_caps, output_info)),
