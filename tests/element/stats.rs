@@ -128,6 +128,40 @@ fn the_latency_is_upstreams_plus_our_own() {
     assert!(own >= frame_time / 2, "{own} for frames of {frame_time}");
 }
 
+/// The maximum latency is how long a pipeline may delay frames before the source is blocked.
+#[test]
+fn the_maximum_latency_includes_the_queue_of_finished_frames() {
+    const MS: gst::ClockTime = gst::ClockTime::MSECOND;
+    // 240 frames of 25 a second, and 7.
+    for (in_flight, (width, height), room) in
+        [(1, (64, 64), 0), (2, (64, 64), 9600), (2, (4096, 2160), 280)]
+    {
+        let models = Models::new();
+        let filter = rig::new_filter();
+        let model = models.add("G.onnx", &generators::invert());
+        filter.set_property("model", model.to_str().unwrap());
+        filter.set_property("inference-size", 64);
+        filter.set_property("max-in-flight", in_flight);
+        filter.static_pad("sink").unwrap().add_probe(
+            gst::PadProbeType::QUERY_UPSTREAM,
+            |_, probe| match probe.query_mut().map(|query| query.view_mut()) {
+                Some(gst::QueryViewMut::Latency(query)) => {
+                    query.set(true, 20 * MS, 40 * MS);
+                    gst::PadProbeReturn::Handled
+                }
+                _ => gst::PadProbeReturn::Ok,
+            },
+        );
+        let mut rig = Rig::with_filter(filter);
+        rig.set_info(&video::info(VideoFormat::Rgba, width, height));
+        let mut query = gst::query::Latency::new();
+        assert!(rig.filter.static_pad("src").unwrap().query(&mut query));
+        let (is_live, min, max) = query.result();
+        assert!(is_live);
+        assert_eq!(max.unwrap() - min, (20 + room) * MS, "{in_flight} in flight");
+    }
+}
+
 /// At 4K, scaling and compositing take longer than a small generator.
 #[test]
 fn the_first_latency_includes_scaling_and_compositing() {

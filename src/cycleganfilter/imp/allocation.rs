@@ -81,14 +81,29 @@ pub fn most_held(depth: usize) -> usize {
 /// How many more frames may be queued in a live pipeline of the given latency: all frames that
 /// arrive during the latency, plus one second, within [`LIVE_BYTES`].
 pub fn live_room(info: &VideoInfo, latency: Option<gst::ClockTime>) -> usize {
-    let rate = match (info.fps().numer(), info.fps().denom()) {
+    let latency = latency.unwrap_or(gst::ClockTime::ZERO) + gst::ClockTime::SECOND;
+    let in_time = (latency.seconds_f64() * frame_rate(info)).ceil() as usize;
+    in_time.clamp(*LIVE_FRAMES.start(), most_live(info))
+}
+
+/// How long the frames of a live pipeline may wait in the queue, at any latency.
+pub fn longest_wait(info: &VideoInfo) -> gst::ClockTime {
+    /// Rates can be so low that the time would overflow.
+    const HOUR: f64 = 3600.0;
+    gst::ClockTime::from_seconds_f64((most_live(info) as f64 / frame_rate(info)).min(HOUR))
+}
+
+/// How many more frames may be queued in a live pipeline at any latency.
+fn most_live(info: &VideoInfo) -> usize {
+    (LIVE_BYTES / info.size().max(1)).clamp(*LIVE_FRAMES.start(), *LIVE_FRAMES.end())
+}
+
+/// Frames per second; a usual rate if it is not known.
+fn frame_rate(info: &VideoInfo) -> f64 {
+    match (info.fps().numer(), info.fps().denom()) {
         (numer @ 1.., denom @ 1..) => f64::from(numer) / f64::from(denom),
         _ => 30.0,
-    };
-    let latency = latency.unwrap_or(gst::ClockTime::ZERO) + gst::ClockTime::SECOND;
-    let in_time = (latency.seconds_f64() * rate).ceil() as usize;
-    let in_memory = LIVE_BYTES / info.size().max(1);
-    in_time.min(in_memory).clamp(*LIVE_FRAMES.start(), *LIVE_FRAMES.end())
+    }
 }
 
 /// Whether `buffer` has the default layout of `info`, which elements without support for
@@ -117,5 +132,15 @@ mod tests {
         assert_eq!(room(VideoFormat::Rgba, 3840, 2160, 60, 600), 8);
         assert_eq!(room(VideoFormat::Rgba64Le, 7680, 4320, 60, 600), 4);
         assert_eq!(room(VideoFormat::I420, 16, 16, 1000, 600), 240);
+    }
+
+    #[test]
+    fn the_longest_wait_is_finite_at_any_rate() {
+        gst::init().unwrap();
+        let wait = |rate| {
+            let info = VideoInfo::builder(VideoFormat::I420, 16, 16).fps(rate).build().unwrap();
+            longest_wait(&info).seconds()
+        };
+        assert_eq!([(60, 1), (0, 1), (1, i32::MAX)].map(wait), [4, 8, 3600]);
     }
 }

@@ -12,7 +12,7 @@ use gst_video::{
     CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, VideoFormat, VideoInfo, subclass::prelude::*,
 };
 
-use super::{CAT, CycleGanFilter, alpha};
+use super::{CAT, CycleGanFilter, allocation::longest_wait, alpha};
 use crate::cycleganfilter::{
     Output,
     frames::Item,
@@ -251,6 +251,12 @@ impl BaseTransformImpl for CycleGanFilter {
     }
 }
 
+/// How long finished frames may wait in the queue. With one frame in flight there is no queue.
+fn queue_room(stream: &Stream) -> gst::ClockTime {
+    let negotiated = stream.negotiated.as_ref().filter(|_| stream.queue.depth() > 1);
+    negotiated.map_or(gst::ClockTime::ZERO, |negotiated| longest_wait(&negotiated.translators.info))
+}
+
 /// The caps of the other pad if the pad of `direction` has `caps`.
 fn peer_caps(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst::Caps {
     match output {
@@ -290,25 +296,28 @@ impl CycleGanFilter {
         gst::loggable_error!(CAT, "{error}")
     }
 
-    /// Adds the filter's own latency to upstream's. Returns whether upstream answered.
+    /// Adds the filter's own latency to upstream's, and to the maximum how long finished frames may wait
+    /// for the sink. Returns whether upstream answered.
     fn answer_latency(&self, query: &mut gst::query::Latency<gst::QueryRef>) -> bool {
         let mut upstream = gst::query::Latency::new();
         if !self.obj().sink_pad().peer_query(&mut upstream) {
             return false;
         }
         let (live, min, max) = upstream.result();
-        let own = {
+        let (own, room) = {
             let mut state = lock(&self.state);
             let own =
                 gst::ClockTime::try_from(state.stats.latency()).unwrap_or(gst::ClockTime::ZERO);
+            let mut room = gst::ClockTime::ZERO;
             if let Some(stream) = &mut state.stream {
+                room = queue_room(stream);
                 // It is 0 until frames are negotiated.
                 let is_known = !own.is_zero();
                 stream.deadlines.set_answer(live, is_known.then_some(min + own));
             }
-            own
+            (own, room)
         };
-        query.set(live, min + own, max.map(|max| max + own));
+        query.set(live, min + own, max.map(|max| max + own + room));
         gst::debug!(CAT, imp = self, "adding a latency of {own} to upstream's {min}");
         true
     }
