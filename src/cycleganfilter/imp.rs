@@ -154,7 +154,8 @@ static STATS: LazyLock<glib::ParamSpec> = LazyLock::new(|| {
         .nick("Statistics")
         .blurb(
             "Counters since the element started, and times over the last 128 translated frames; the \
-             total time is from a frame's arrival until its output is ready",
+             total time is from a frame's arrival until its output is ready, without the wait for room \
+             among the frames in flight",
         )
         .read_only()
         .build()

@@ -59,6 +59,16 @@ pub struct Job {
     inference: Result<Duration, Box<TranslateError>>,
 }
 
+/// When a frame arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The time, as if the frame had not waited for room in the queue. That may be a wait for the sink,
+    /// and if it counted, a larger latency would lead to a longer wait.
+    pub time: Instant,
+    /// How long it took to map and convert the frame.
+    pub mapping: Duration,
+}
+
 /// What to do with a frame, and with what.
 pub struct Task {
     /// The model.
@@ -74,7 +84,7 @@ pub struct Task {
     /// Whether it may use the residual of the last translated frame if it is similar.
     pub may_skip: bool,
     /// When the frame arrived.
-    pub arrived: Instant,
+    pub arrival: Arrival,
     /// Ends its inference.
     pub interrupt: Interrupt,
     /// The model of the previous frames, if this is the first frame of a new model.
@@ -84,7 +94,7 @@ pub struct Task {
 impl Job {
     /// A frame whose output goes to `output`.
     pub fn new(input: Frame, output: gst::Buffer, task: Task) -> Self {
-        let (processing, inference) = (Duration::ZERO, Ok(Duration::ZERO));
+        let (processing, inference) = (task.arrival.mapping, Ok(Duration::ZERO));
         Self { input, output, task, request: None, processing, inference }
     }
 
@@ -135,7 +145,7 @@ impl Job {
             return Ok(FrameResult::Passed);
         }
         let processing = self.processing + start.elapsed();
-        let total = self.task.arrived.elapsed();
+        let total = self.task.arrival.time.elapsed();
         Ok(match self.task.action {
             Action::Translate => FrameResult::Translated(Times { inference, processing, total }),
             Action::Skip => FrameResult::Skipped,

@@ -73,6 +73,16 @@ impl Frame {
     }
 }
 
+/// A frame of zeros of `info`.
+pub fn zeros(info: &VideoInfo) -> Result<gst::Buffer, gst::glib::BoolError> {
+    let mut buffer = gst::Buffer::with_size(info.size())?;
+    buffer
+        .make_mut()
+        .memset(.., 0)
+        .map_err(|_| gst::glib::bool_error!("cannot write a frame of {:?}", info.format()))?;
+    Ok(buffer)
+}
+
 /// A pool of frames in system memory, for as long as this exists.
 pub struct OwnPool(gst_video::VideoBufferPool);
 

@@ -16,7 +16,7 @@ use super::{
     settings::Wanted,
     stats::Stats,
     to_alpha::ToAlpha,
-    translator::{Continuity, Translators},
+    translator::{Continuity, Cost, Translators},
 };
 
 /// The state that threads share. Its lock is held only briefly: never while processing a frame,
@@ -207,6 +207,16 @@ fn is_for(asked: &Wanted, wanted: &Wanted) -> bool {
 }
 
 impl Stream {
+    /// How long a frame takes, as measured before the first one.
+    pub fn cost(&self) -> Cost {
+        let negotiated = self.negotiated.as_ref();
+        let mut cost = negotiated.map(|negotiated| negotiated.translators.cost).unwrap_or_default();
+        if let Some(to_alpha) = &self.to_alpha {
+            cost.processing += to_alpha.cost();
+        }
+        cost
+    }
+
     /// Records a break before the next frame.
     pub fn mark(&mut self, continuity: Continuity) {
         if let Some(negotiated) = &mut self.negotiated {

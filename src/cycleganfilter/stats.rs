@@ -79,7 +79,8 @@ pub struct Times {
     pub inference: Duration,
     /// All stages.
     pub processing: Duration,
-    /// From arrival until the output is ready: all stages, and the wait for earlier frames.
+    /// From arrival until the output is ready: all stages, and the wait for earlier frames, but not that
+    /// for room in the queue.
     pub total: Duration,
 }
 

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
-use gst_video::{VideoFormat, VideoInfo};
+use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};
 
 use crate::{
     generators::{self, Models},
@@ -134,7 +134,7 @@ fn the_maximum_latency_includes_the_queue_of_finished_frames() {
     const MS: gst::ClockTime = gst::ClockTime::MSECOND;
     // 240 frames of 25 a second, and 7.
     for (in_flight, (width, height), room) in
-        [(1, (64, 64), 0), (2, (64, 64), 9600), (2, (4096, 2160), 280)]
+        [(1u32, (64, 64), 0), (2, (64, 64), 9600), (2, (4096, 2160), 280)]
     {
         let models = Models::new();
         let filter = rig::new_filter();
@@ -179,6 +179,34 @@ fn the_first_latency_includes_scaling_and_compositing() {
     }
     let measured = gst::ClockTime::from_useconds(rig.stat("total-p50-us"));
     assert!(first >= measured / 2, "{first} at first, then frames take {measured}");
+}
+
+/// With one frame in flight nothing waits, so the total time is nearly that of the call. Most of it is
+/// the conversion.
+#[test]
+fn the_total_time_includes_the_conversion_to_alpha() {
+    let models = Models::new();
+    let filter = rig::new_filter();
+    let model = models.add("G.onnx", &generators::with_mask(generators::invert()));
+    filter.set_property("model", model.to_str().unwrap());
+    filter.set_property("inference-size", 64);
+    filter.set_property_from_str("output", "alpha");
+    filter.set_property_from_str("regions", "meta");
+    let mut rig = Rig::with_filter(filter);
+    let info = video::info(VideoFormat::V210, 1920, 1080);
+    rig.set_info(&info);
+    let mut frame = frame(&info, 0);
+    VideoRegionOfInterestMeta::add(frame.make_mut(), "horse", (0, 0, 64, 64));
+    let mut times: Vec<_> = (0..15)
+        .map(|_| {
+            let start = std::time::Instant::now();
+            rig.translate(frame.clone());
+            start.elapsed().as_micros() as u64
+        })
+        .collect();
+    times.sort_unstable();
+    let total: u64 = rig.stat("total-p50-us");
+    assert!(total * 100 >= times[7] * 80, "{total} of {} µs", times[7]);
 }
 
 /// Sends a QOS event: the frame at 200 ms was half a second late.

@@ -2,7 +2,7 @@
 
 //! Takes input frames into the queue, decides what to do with each, and makes its output.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cyclegan_runtime::{Interrupt, Pair};
 use gst::{prelude::*, subclass::prelude::*};
@@ -15,7 +15,7 @@ use super::{
 use crate::cycleganfilter::{
     LateFrames, Output,
     frames::{FrameQueue, Item},
-    job::{Action, FrameResult, Job, Task},
+    job::{Action, Arrival, FrameResult, Job, Task},
     lock,
     memory::{Frame, FrameInfo, Memory},
     settings::PerFrame,
@@ -50,11 +50,13 @@ impl Context {
 impl CycleGanFilter {
     /// Preprocesses the frame in `buffer` and pushes it into the queue.
     pub(super) fn launch(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+        let arrived = Instant::now();
         let context = self.context()?;
         let settings = lock(&self.settings).per_frame();
         let Context { info, queue, .. } = &context;
         let Some(frame) = self.map(buffer, &context)? else { return Ok(()) };
-        let Some(action) = self.action(frame.buffer(), &settings, queue) else {
+        let mapping = arrived.elapsed();
+        let Some(action) = self.action(frame.buffer(), &settings, queue, mapping) else {
             self.drop_frame(frame.buffer());
             return Ok(());
         };
@@ -64,8 +66,10 @@ impl CycleGanFilter {
             return queue.push(permit, Item::Output(self.passing(frame.into_buffer(), &settings)));
         }
         let most = most + if context.is_live { live_room(info, context.latency) } else { 0 };
+        let before = Instant::now();
         let permit = queue.reserve(action == Action::Translate, most)?;
-        let mut job = self.new_job(frame, settings, action, &context)?;
+        let arrival = Arrival { time: arrived + before.elapsed(), mapping };
+        let mut job = self.new_job(frame, settings, action, &context, arrival)?;
         job.prepare();
         queue.push(permit, Item::Frame(Box::new(job)))
     }
@@ -89,18 +93,20 @@ impl CycleGanFilter {
         })
     }
 
-    /// Decides what to do with the frame in `buffer`; `None` to drop it.
+    /// Decides what to do with the frame in `buffer`, which arrived a time of `mapping` ago; `None` to
+    /// drop it.
     fn action(
         &self,
         buffer: &gst::BufferRef,
         settings: &PerFrame,
         queue: &FrameQueue,
+        mapping: Duration,
     ) -> Option<Action> {
         if settings.is_off {
             return Some(Action::Pass);
         }
         let action = self.planned_action(settings);
-        let is_late = || self.is_late(buffer, queue, action);
+        let is_late = || self.is_late(buffer, queue, action, mapping);
         match (action, settings.late_frames) {
             (_, LateFrames::Translate) => return Some(action),
             // Applying the last residual takes no time, so only `drop` needs to know whether the
@@ -131,7 +137,13 @@ impl CycleGanFilter {
 
     /// Whether the frame in `buffer` would be late at the sink after `action`, unless no frame has
     /// been translated for a long time.
-    fn is_late(&self, buffer: &gst::BufferRef, queue: &FrameQueue, action: Action) -> bool {
+    fn is_late(
+        &self,
+        buffer: &gst::BufferRef,
+        queue: &FrameQueue,
+        action: Action,
+        mapping: Duration,
+    ) -> bool {
         let segment = self.time_segment();
         let time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
         let now = self.obj().current_running_time();
@@ -139,8 +151,8 @@ impl CycleGanFilter {
         let state = lock(&self.state);
         let Some(stream) = &state.stream else { return false };
         let expected = match action {
-            Action::Translate => state.stats.expected(ahead, queue.depth()),
-            _ => std::time::Duration::ZERO,
+            Action::Translate => state.stats.expected(ahead, queue.depth()).saturating_sub(mapping),
+            _ => Duration::ZERO,
         };
         let expected = gst::ClockTime::try_from(expected).unwrap_or(gst::ClockTime::ZERO);
         stream.deadlines.is_late(time, now, expected) && !state.stats.is_starved()
@@ -153,13 +165,13 @@ impl CycleGanFilter {
         settings: PerFrame,
         action: Action,
         context: &Context,
+        arrival: Arrival,
     ) -> Result<Job, gst::FlowError> {
-        let arrived = Instant::now();
         let (task, has_dropped) = {
             let mut state = lock(&self.state);
             let stream = state.stream.as_mut().ok_or(gst::FlowError::Flushing)?;
             let negotiated = stream.negotiated.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-            let task = negotiated.new_task(settings, action, arrived, stream.flush.clone());
+            let task = negotiated.new_task(settings, action, arrival, stream.flush.clone());
             task.ok_or(gst::FlowError::NotNegotiated)?
         };
         // May wait for a buffer from downstream's pool.
@@ -272,7 +284,7 @@ impl Negotiated {
         &mut self,
         mut settings: PerFrame,
         action: Action,
-        arrived: Instant,
+        arrival: Arrival,
         interrupt: Interrupt,
     ) -> Option<(Task, bool)> {
         let direction = self.direction(settings.direction);
@@ -300,7 +312,7 @@ impl Negotiated {
             action,
             continuity,
             may_skip,
-            arrived,
+            arrival,
             interrupt,
             retired,
         };

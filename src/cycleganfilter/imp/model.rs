@@ -13,7 +13,7 @@ use crate::cycleganfilter::{
     memory::FrameInfo,
     settings,
     settings::Wanted,
-    state::{Decision, Loaded, Model, Negotiated},
+    state::{Decision, Loaded, Model, Negotiated, Stream},
     translator::{Continuity, Progress, TranslateError, Translators},
 };
 
@@ -222,12 +222,13 @@ impl CycleGanFilter {
                     if negotiated.translators.get(negotiated.direction).is_none() {
                         negotiated.direction = wanted.direction;
                     }
-                    state.stats.set_cost(negotiated.translators.cost);
                     state.model =
                         Model::Loaded(Loaded { pair: pair.clone(), serial: wanted.serial });
                     next_model = Some((pair, wanted.serial != running.serial));
                     // The next frame keeps this until all earlier frames are finished.
                     negotiated.retired = Some(self.loader.retire((before, running.pair)));
+                    let cost = state.stream.as_ref().map(Stream::cost).unwrap_or_default();
+                    state.stats.set_cost(cost);
                 }
                 // The caps have changed in the meantime.
                 None => is_outdated = true,
@@ -288,11 +289,12 @@ impl CycleGanFilter {
             let mut state = lock(&self.state);
             let state = &mut *state;
             let Some(stream) = &mut state.stream else { return };
-            state.stats.set_cost(negotiated.translators.cost);
             state.model.set_running(Loaded { pair: pair.clone(), serial });
             let is_missing = |before: &Negotiated| before.has_dropped;
             negotiated.has_dropped = stream.negotiated.as_ref().is_some_and(is_missing);
-            stream.negotiated.replace(negotiated)
+            let before = stream.negotiated.replace(negotiated);
+            state.stats.set_cost(stream.cost());
+            before
         };
         drop(before.map(|before| self.loader.retire(before)));
         self.announce(&pair);

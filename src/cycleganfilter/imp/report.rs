@@ -18,8 +18,10 @@ impl CycleGanFilter {
         let has_moved = {
             let mut state = lock(&self.state);
             let Some(stream) = &state.stream else { return };
-            let Some(negotiated) = &stream.negotiated else { return };
-            let cost = negotiated.translators.cost;
+            if stream.negotiated.is_none() {
+                return;
+            }
+            let cost = stream.cost();
             let seconds = std::time::Duration::from_secs(denom.into());
             let keeps_up = cost.inference * numer <= seconds.saturating_mul(interval);
             let ahead = if keeps_up { 0 } else { stream.queue.depth() as u32 - 1 };

@@ -11,6 +11,7 @@ use gst_video::{
 };
 
 use super::{Kind, Postprocess, Preprocess, TranslateError, Translator, View};
+use crate::cycleganfilter::memory::zeros;
 use cyclegan_frame::Upscale;
 use cyclegan_runtime::Interrupt;
 
@@ -76,14 +77,10 @@ fn scratch(
 ) -> Result<(VideoFrame<Readable>, VideoFrame<Writable>), gst::glib::BoolError> {
     let unusable = |_| gst::glib::bool_error!("cannot map a frame of {:?}", info.format());
     let buffer = |info: &VideoInfo| {
-        let mut buffer = gst::Buffer::with_size(info.size())?;
-        let inner = buffer.make_mut();
-        inner
-            .memset(.., 0)
-            .map_err(|_| gst::glib::bool_error!("cannot write a frame of {:?}", info.format()))?;
+        let mut buffer = zeros(info)?;
         let size = (info.width(), info.height());
-        VideoRegionOfInterestMeta::add(inner, "scratch", (0, 0, size.0, size.1));
-        Ok(buffer)
+        VideoRegionOfInterestMeta::add(buffer.make_mut(), "scratch", (0, 0, size.0, size.1));
+        Ok::<_, gst::glib::BoolError>(buffer)
     };
     let input = VideoFrame::from_buffer_readable(buffer(info)?, info).map_err(unusable)?;
     let output =
