@@ -164,6 +164,26 @@ fn parts_are_counted_from_the_start_of_a_file() {
     assert!(psnr > 40.0, "{psnr} dB");
 }
 
+/// Two frames of 30 a second start a third of a nanosecond after a whole one, as 0.066667 s is a little after one.
+#[test]
+fn a_part_may_begin_and_end_a_little_after_a_frame() {
+    let Some(place) = Place::of_ffmpeg("parts that begin after a frame") else { return };
+    let codecs = "-c:v libx264 -preset ultrafast -g 30 -c:a aac";
+    let source = "-f lavfi -i testsrc2=size=160x120:rate=30 -f lavfi -i sine -frames:v 304 -t 10.2";
+    make_file(&place.path("in/a.mp4"), &[source, codecs].join(" "));
+    for (options, name, frames) in [
+        ("--start 0.066667", "a.mkv", 302),
+        ("--end 0.066667", "a.mkv", 2),
+        ("--sample 1", "a.sample-1.mkv", 150),
+    ] {
+        let all = ["in", "--container", "mkv", "--overwrite"].into_iter();
+        let said = place.run(&all.chain(options.split(' ')).collect::<Vec<_>>());
+        assert!(!said.contains("note:"), "{options}: {said}");
+        let video = ffmpeg::streams(&place.out(name)).remove(0);
+        assert_eq!((video.times.len(), video.times[0]), (frames, 0.0), "{options}: {said}");
+    }
+}
+
 #[test]
 fn searches_leave_out_old_files_and_deep_folders() {
     let place = Place::new();

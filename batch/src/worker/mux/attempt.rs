@@ -144,9 +144,10 @@ impl Attempt<'_> {
 
     /// The files of the segments, and the time of each on the clock of the output.
     fn placed_segments(&self) -> Vec<(PathBuf, gst::ClockTime)> {
-        let place = |Segment { file, first, span, .. }: &Segment| {
+        let place = |Segment { file, first, .. }: &Segment| {
             let start = i128::from(*first) - i128::from(self.window.start) + self.window.shift;
-            let start = u64::try_from(start).unwrap_or(span.start);
+            // Rounding may put the first frame a little before the window.
+            let start = u64::try_from(start).unwrap_or(0);
             (file.into(), gst::ClockTime::from_nseconds(start))
         };
         self.mux.segments.iter().map(place).collect()

@@ -24,6 +24,11 @@ use crate::{
 /// differently.
 const ROUNDING: u64 = 1000;
 
+/// Whether a frame at `time` comes before a part that starts at `start`, nanoseconds.
+pub fn is_before(time: u64, start: u64) -> bool {
+    time.saturating_add(ROUNDING) < start
+}
+
 /// Lets only the frames of `span` and its lead-in pass the sink pad `pad`, with their stream time as timestamp, so that
 /// all segments have the same clock.
 pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
@@ -42,14 +47,14 @@ pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
             return false;
         }
         let time = times.next(stated, buffer.duration().unwrap_or_else(|| frame_duration(pad)));
-        let place = stated.unwrap_or(time).nseconds() + ROUNDING;
-        if stop.is_some_and(|stop| place >= stop) {
+        let place = stated.unwrap_or(time).nseconds();
+        if stop.is_some_and(|stop| !is_before(place, stop)) {
             // The pad then refuses all later frames, which stops the decoder.
             pad.send_event(gst::event::Eos::new());
             return false;
         }
         buffer.make_mut().set_pts(time);
-        place >= lead
+        !is_before(place, lead)
     });
 }
 
@@ -62,9 +67,9 @@ pub fn origin(span: &Span) -> gst::ClockTime {
 /// Counts the frames of `span` at the filter's source pad `pad` and puts them on the clock of the segment file. Drops
 /// the lead-in.
 pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
-    let (start, origin) = (gst::ClockTime::from_nseconds(span.start), origin(span));
+    let (start, origin) = (span.start, origin(span));
     on_buffers(pad, move |_, buffer| {
-        let is_inside = |time: &gst::ClockTime| time.nseconds() + ROUNDING >= start.nseconds();
+        let is_inside = |time: &gst::ClockTime| !is_before(time.nseconds(), start);
         let Some(time) = buffer.pts().filter(is_inside) else { return false };
         let time = time.saturating_sub(origin);
         frames.add(Some(time), buffer.duration());
@@ -80,12 +85,12 @@ pub fn slot(encoded: &gst::BufferRef) -> Option<gst::ClockTime> {
 
 /// Counts the packets at `pad` whose stream time lies in `span`, except those that are not shown.
 pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
-    let range = span.start..span.stop.unwrap_or(u64::MAX);
+    let (start, stop) = (span.start, span.stop.unwrap_or(u64::MAX));
     on_buffers(pad, move |pad, buffer| {
         let time = segment_at(pad).and_then(|segment| segment.to_stream_time(slot(buffer)?));
         // Samples that an edit list hides have a timestamp but no stream time.
         let is_outside = match time {
-            Some(time) => !range.contains(&(time.nseconds() + ROUNDING)),
+            Some(time) => is_before(time.nseconds(), start) || !is_before(time.nseconds(), stop),
             None => slot(buffer).is_some(),
         };
         if !is_outside && !is_hidden(pad, buffer) {

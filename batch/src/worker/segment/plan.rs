@@ -13,6 +13,7 @@ use crate::{
     worker::{
         elements::caps::{codec_name, field, media_type},
         mux::{mapping::Mapping, muxer::Muxer},
+        pads::clip::is_before,
         probe::{
             Media,
             keyframes::{self, Frame},
@@ -122,8 +123,9 @@ impl Job<'_> {
 
     /// The segments of `whole`, a part of a video with these frames; none if it has no frames.
     fn spans(&self, frames: &[Frame], whole: &Span) -> Vec<Span> {
-        let first = frames.partition_point(|frame| frame.time < whole.start);
-        let mut last = frames.partition_point(|frame| frame.time < whole.stop.unwrap_or(u64::MAX));
+        // As the translation selects them.
+        let at = |time| frames.partition_point(|frame| is_before(frame.time, time));
+        let (first, mut last) = (at(whole.start), at(whole.stop.unwrap_or(u64::MAX)));
         if let Some(count) = self.setup.recipe.frames {
             last = last.min(first.saturating_add(count as usize));
         }
