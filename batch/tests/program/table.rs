@@ -371,6 +371,32 @@ fn webvtt_becomes_plain_text() {
     assert!(said.contains("subtitles in an unknown format, is left out"), "{said}");
 }
 
+/// Its packets are only the text; those of WebM, which ffmpeg writes, begin with the name and the settings of the cue.
+#[test]
+fn all_lines_of_webvtt_in_matroska_are_kept() {
+    let Some(place) = Place::of_ffmpeg("WebVTT of mkvmerge") else { return };
+    if !ffmpeg::is_installed("mkvmerge", "WebVTT of mkvmerge") {
+        return;
+    }
+    let cues = "WEBVTT\n\nname\n00:00.200 --> 00:00.900 line:0\none\ntwo\nthree\n\n00:01.000 --> 00:02.000\nfour\nfive\n";
+    std::fs::write(place.path("a.vtt"), cues).unwrap();
+    make(&place.path("b.mkv"), &[BARS, H264].join(" "));
+    let mut mkvmerge = std::process::Command::new("mkvmerge");
+    let mkvmerge = mkvmerge.args(["-q", "-o"]).arg(place.path("in/a.mkv"));
+    assert!(mkvmerge.args([place.path("b.mkv"), place.path("a.vtt")]).status().unwrap().success());
+    make(&place.path("in/b.mkv"), &[BARS, "-i a.vtt -map 0 -map 1 -c:s webvtt", H264].join(" "));
+    place.run(&["in"]);
+    for name in ["a.mkv", "b.mkv"] {
+        make(&place.path("out/a.srt"), &format!("-i out/{name}"));
+        let text = std::fs::read_to_string(place.path("out/a.srt")).unwrap().replace('\r', "");
+        assert!(
+            text.contains("\none\ntwo\nthree\n") && text.contains("\nfour\nfive\n"),
+            "{name}: {text:?}"
+        );
+        assert!(!text.contains("line:0") && !text.contains("name"), "{name}: {text:?}");
+    }
+}
+
 #[test]
 fn what_changes_in_the_middle_is_held() {
     let Some(place) = Place::of_ffmpeg("a change of size") else { return };

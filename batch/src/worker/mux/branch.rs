@@ -108,9 +108,9 @@ fn give_layout(pad: &gst::Pad, moves_sides: bool) {
     });
 }
 
-/// Converts subtitles to plain text.
-pub fn plain_text(kind: &str, container: Container) -> Result<Chain> {
-    let parse = match kind {
+/// Converts the subtitles of `track` to plain text.
+pub fn plain_text(track: &Track, container: Container) -> Result<Chain> {
+    let parse = match track.kind() {
         "application/x-ass" | "application/x-ssa" => "ssaparse",
         kind if kind == "text/x-raw" || !is_text(kind) => "identity",
         WEBVTT => "identity",
@@ -121,7 +121,8 @@ pub fn plain_text(kind: &str, container: Container) -> Result<Chain> {
              ! identity name=end"
     ))?;
     let keeps_tags = container == Container::Mkv;
-    subtitles::make_plain(&chain.pad("plain", "src")?, keeps_tags, kind == WEBVTT);
+    let has_cue_head = track.entry.as_ref().is_some_and(|entry| entry.codec.has_cue_head());
+    subtitles::make_plain(&chain.pad("plain", "src")?, keeps_tags, has_cue_head);
     Ok(chain)
 }
 

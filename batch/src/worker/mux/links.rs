@@ -124,7 +124,7 @@ impl Links<'_> {
                 self.link_branch(number, &queued, &branch, &how)?
             }
             Action::PlainText(how) => {
-                let branch = branch::plain_text(track.kind(), container)?;
+                let branch = branch::plain_text(track, container)?;
                 self.link_branch(number, &queued, &branch, how)?
             }
             Action::Translate | Action::Drop => bail!("is not linked"),

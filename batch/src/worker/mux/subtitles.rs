@@ -30,13 +30,13 @@ pub fn begin_at(pad: &gst::Pad, start: gst::ClockTime) {
 }
 
 /// Converts text in Pango markup at `pad` to plain text. With `keeps_tags`, only escapes are replaced and tags such as
-/// `<i>` stay, as in SubRip in Matroska. With `is_webvtt`, the text is a cue as in WebM: after a line with its name and
-/// one with its settings.
-pub fn make_plain(pad: &gst::Pad, keeps_tags: bool, is_webvtt: bool) {
+/// `<i>` stay, as in SubRip in Matroska. With `has_cue_head`, the text follows a line with the name of the cue and one with
+/// its settings.
+pub fn make_plain(pad: &gst::Pad, keeps_tags: bool, has_cue_head: bool) {
     on_buffers(pad, move |_, buffer| {
         let text = buffer.map_readable().ok().map(|map| {
             let text = String::from_utf8_lossy(map.as_slice());
-            let cue = if is_webvtt { text.splitn(3, '\n').last() } else { None };
+            let cue = if has_cue_head { text.splitn(3, '\n').last() } else { None };
             plain(cue.unwrap_or(&text), keeps_tags)
         });
         if let Some(text) = text {

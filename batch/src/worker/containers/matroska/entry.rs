@@ -67,7 +67,13 @@ impl Codec {
     }
 
     fn is_webvtt(&self) -> bool {
-        ["S_TEXT/WEBVTT", "D_WEBVTT/"].iter().any(|webvtt| self.id.starts_with(webvtt))
+        self.id.starts_with("S_TEXT/WEBVTT") || self.has_cue_head()
+    }
+
+    /// Whether its packets are WebVTT as in WebM, whose text follows the name and the settings of the cue. Those of
+    /// Matroska are only the text.
+    pub fn has_cue_head(&self) -> bool {
+        self.id.starts_with("D_WEBVTT/")
     }
 
     /// Whether `matroskademux` outputs its packets as they are in the file.
