@@ -17,7 +17,7 @@ mod reader;
 mod subtitles;
 mod written;
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Instant};
 
 use anyhow::{Result, ensure};
 
@@ -28,11 +28,14 @@ use self::{
 };
 use crate::{
     container::Container,
-    protocol::{Say, Segment, Setup, Span, note_all},
+    protocol::{Reply, Say, Segment, Setup, Span, note_all},
     worker::{
         containers::matroska,
         pads::clip::Window,
-        pipeline::fault::{CutFault, OutsideFault, TrackFault},
+        pipeline::{
+            PROGRESS_INTERVAL,
+            fault::{CutFault, OutsideFault, TrackFault},
+        },
         probe::{Media, Track, scan},
     },
 };
@@ -54,7 +57,8 @@ impl Mux<'_> {
         let media = &Media::probe(self.input)?;
         let window = self.window(media)?;
         if media.is_matroska() {
-            note_all(say, matroska::damage(self.input));
+            let damage = self.damage(say);
+            note_all(say, damage);
         }
         let mut refused = Vec::new();
         loop {
@@ -79,6 +83,17 @@ impl Mux<'_> {
                 }
             }
         }
+    }
+
+    /// A note about wrong checksums in the input. Gives signs of life, since this reads all of it.
+    fn damage(&self, say: Say) -> Option<String> {
+        let mut reported = Instant::now();
+        matroska::damage(self.input, || {
+            if reported.elapsed() >= PROGRESS_INTERVAL {
+                say(Reply::Progress { frames: 0, total: None });
+                reported = Instant::now();
+            }
+        })
     }
 
     /// Fails if only `written` frames were written, and the segments have more.

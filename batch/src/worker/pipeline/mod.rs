@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// The same before the first frame is translated: a GPU's engine may have to be built.
 const FIRST_PATIENCE: Duration = Duration::from_secs(570);
 /// Time between two progress replies.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 
 /// A pipeline, stopped when dropped.
 #[derive(Default)]

@@ -132,14 +132,15 @@ impl Segment {
     }
 
     /// The number of clusters with a wrong checksum (RFC 8794, section 11.3.1). Ends at the first cluster without one.
-    pub fn damaged_clusters(&mut self) -> u64 {
+    /// Calls `progress` after each part that is read.
+    pub fn damaged_clusters(&mut self, mut progress: impl FnMut()) -> u64 {
         let (mut at, mut damaged) = (self.data, 0);
         while let Ok((id, data, Some(size))) = head(&self.file, at) {
             at = data.saturating_add(size);
             if id != CLUSTER {
                 continue;
             }
-            match self.checksums(data, size) {
+            match self.checksums(data, size, &mut progress) {
                 Some((said, found)) => damaged += u64::from(said != found),
                 None => break,
             }
@@ -148,8 +149,13 @@ impl Segment {
     }
 
     /// The checksum at the start of the data of an element, and the one computed from the rest; `None` if there is none
-    /// or the file is truncated.
-    fn checksums(&mut self, data: u64, size: u64) -> Option<(u32, u32)> {
+    /// or the file is truncated. Calls `progress` after each part that is read.
+    fn checksums(
+        &mut self,
+        data: u64,
+        size: u64,
+        progress: &mut impl FnMut(),
+    ) -> Option<(u32, u32)> {
         const LENGTH: u64 = 6;
         let (CRC_32, _, Some(4)) = head(&self.file, data).ok()? else { return None };
         let said = u32::from_le_bytes(read_at(&self.file, data + LENGTH - 4).ok()?);
@@ -160,6 +166,7 @@ impl Segment {
             found.update(bytes);
             let length = bytes.len();
             rest.consume(length);
+            progress();
         }
         // A truncated cluster does not count as damaged.
         (rest.limit() == 0).then(|| (said, found.finalize()))
@@ -237,9 +244,9 @@ fn head(mut file: &File, at: u64) -> Result<(u32, u64, Option<u64>)> {
     Ok((id, at + length as u64, size))
 }
 
-/// A note about wrong checksums in `file`, if there are any.
-pub fn damage(file: &Path) -> Option<String> {
-    let clusters = Segment::open(File::open(file).ok()?).ok()?.damaged_clusters();
+/// A note about wrong checksums in `file`, if there are any. Reads all of it, and calls `progress` meanwhile.
+pub fn damage(file: &Path, progress: impl FnMut()) -> Option<String> {
+    let clusters = Segment::open(File::open(file).ok()?).ok()?.damaged_clusters(progress);
     let (s, have) = if clusters == 1 { ("", "has") } else { ("s", "have") };
     (clusters > 0).then(|| {
         format!("is damaged: {clusters} cluster{s} of its data {have} a wrong checksum, so picture or sound may be wrong")
@@ -248,7 +255,7 @@ pub fn damage(file: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::ebml::wrapped, *};
 
     #[test]
     fn only_a_size_with_all_its_bits_set_is_unknown() {
@@ -261,6 +268,19 @@ mod tests {
         assert_eq!(end_of(&[0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), None);
         assert_eq!(end_of(&[0x01, 0, 0, 0, 0, 0, 0, 0x7F]), Some(12 + 127));
         assert_eq!(end_of(&[0x40, 0x7F]), Some(6 + 127));
+    }
+
+    /// A large file on slow storage takes longer than a silent worker may.
+    #[test]
+    fn checksums_report_progress() {
+        let data = vec![7; 5 << 20];
+        let checksum = crc32fast::hash(&data).to_le_bytes();
+        let cluster = wrapped(CLUSTER, &[&[0xBF, 0x84][..], &checksum, &data].concat());
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&wrapped(SEGMENT, &cluster.repeat(2))).unwrap();
+        let mut calls = 0;
+        assert_eq!(Segment::open(file).unwrap().damaged_clusters(|| calls += 1), 0);
+        assert_eq!(calls, 10);
     }
 
     /// Its length would overflow, and it would be read again and again.
