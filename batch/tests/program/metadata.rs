@@ -47,6 +47,24 @@ fn chapters_are_in_every_container_that_has_them() {
 }
 
 #[test]
+fn the_last_chapter_ends_with_the_file() {
+    let Some(place) = Place::of_ffmpeg("ends of chapters") else { return };
+    let two = chapters(&place, 2);
+    for name in ["a.mp4", "b.mkv"] {
+        make(&place.path("in").join(name), &[BARS, TONE, &two, H264, "-c:a aac"].join(" "));
+    }
+    for (options, expected) in [("--end 2000", 3.0), ("--start 1 --end 9", 2.0), ("--end 2", 2.0)] {
+        let all = ["in", "--container", "mkv", "--overwrite"].into_iter();
+        place.run(&all.chain(options.split(' ')).collect::<Vec<_>>());
+        for name in ["a.mkv", "b.mkv"] {
+            let ends = ffmpeg::chapter_ends(&place.out(name));
+            let end = ends.last().copied().unwrap_or_default();
+            assert!((end - expected).abs() < 0.1, "{name}, {options}: {ends:?}");
+        }
+    }
+}
+
+#[test]
 fn when_and_where_it_was_made_is_kept() {
     let Some(place) = Place::of_ffmpeg("dates and locations") else { return };
     let made = "-metadata title=Film -metadata creation_time=2020-01-02T03:04:05Z -metadata location=+48.8577+002.2950/";

@@ -98,18 +98,23 @@ impl Attempt<'_> {
             setter.merge_tags(&self.tags_for_muxer(), gst::TagMergeMode::Append);
         }
         self.make_room(mux);
-        if let (Some(setter), Some(toc)) =
-            (mux.dynamic_cast_ref::<gst::TocSetter>(), &self.media.toc)
-        {
-            let Window { start, stop, .. } = self.window;
-            let end = stop.unwrap_or(self.media.duration.unwrap_or_default().nseconds());
-            let part =
-                || chapters::table(&chapters::within(toc, start..end), end.saturating_sub(start));
-            match self.mux.is_part() {
-                false => setter.set_toc(Some(toc)),
-                true => setter.set_toc(part().as_ref()),
-            }
+        if let Some(setter) = mux.dynamic_cast_ref::<gst::TocSetter>() {
+            setter.set_toc(self.toc().as_ref());
         }
+    }
+
+    /// The chapters that the muxer writes.
+    fn toc(&self) -> Option<gst::Toc> {
+        let toc = self.media.toc.as_ref()?;
+        if !self.mux.is_part() {
+            return Some(toc.clone());
+        }
+        let Window { start, stop, .. } = self.window;
+        // The part may be said to end after the file.
+        let duration = self.media.duration.map(gst::ClockTime::nseconds);
+        let end = stop.into_iter().chain(duration).min();
+        let chapters = chapters::within(toc, start..end.unwrap_or(u64::MAX));
+        chapters::table(&chapters, end.unwrap_or(start).saturating_sub(start))
     }
 
     /// The tags that the muxer writes.

@@ -128,6 +128,13 @@ pub fn chapters(path: &Path) -> Vec<(f64, String)> {
     all["chapters"].as_array().into_iter().flatten().map(chapter).collect()
 }
 
+/// The ends of the chapters of a file, seconds.
+pub fn chapter_ends(path: &Path) -> Vec<f64> {
+    let all = probe(path, &["-show_chapters"]);
+    let end = |chapter: &Value| chapter["end_time"].as_str().unwrap_or_default().parse().unwrap();
+    all["chapters"].as_array().into_iter().flatten().map(end).collect()
+}
+
 /// A tag of a file; empty if it is missing.
 pub fn tag(path: &Path, name: &str) -> String {
     let all = probe(path, &["-show_format"]);
