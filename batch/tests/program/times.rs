@@ -138,6 +138,41 @@ fn frames_that_are_shown_for_long_keep_their_times() {
     assert_eq!(said.matches(note).count(), 4, "{said}");
 }
 
+/// Slides with continuous sound: the frame on the screen counts, and sound ends with the part.
+#[test]
+fn a_part_may_begin_and_end_between_slides() {
+    let Some(place) = Place::of_ffmpeg("parts of slides") else { return };
+    let slides = "-f lavfi -i testsrc2=size=160x120:rate=1:d=61 -f lavfi -i sine=440:d=61 \
+                  -vsync vfr -vf select=eq(n\\,0)+eq(n\\,19)+eq(n\\,60) -c:a aac";
+    // A seek between frames so far apart makes `matroskademux` of GStreamer 1.22 complain.
+    for (name, keys) in [("a.mp4", "-g 1"), ("b.mkv", "-g 9")] {
+        make(&place.path("in").join(name), &[slides, H264, keys].join(" "));
+    }
+    let rows: [(_, _, &[f64], f64); 5] = [
+        ("--end 20", "", &[0.0, 19.0], 20.0),
+        ("--start 30", "", &[0.0, 30.0], 31.0),
+        ("--start 30 --end 50", "", &[0.0], 20.0),
+        ("--start 18.7 --end 50", "", &[0.3], 31.3),
+        ("--sample 3", ".sample-3", &[0.0], 5.0),
+    ];
+    for piece in ["0", "10"] {
+        for (options, sample, expected, length) in rows {
+            let all = ["in", "--overwrite", "--piece", piece].into_iter();
+            let said = place.run(&all.chain(options.split(' ')).collect::<Vec<_>>());
+            for (stem, extension) in [("a", "mp4"), ("b", "mkv")] {
+                let tracks = streams(&place.out(&format!("{stem}{sample}.{extension}")));
+                let (times, sound) = (shown(&tracks[0]), tracks[1].times.last().unwrap() / 1000.0);
+                let is_near =
+                    |(time, expected): (&f64, &f64)| (time / 1000.0 - expected).abs() < 0.03;
+                let is_same =
+                    times.len() == expected.len() && times.iter().zip(expected).all(is_near);
+                assert!(is_same, "{stem}, {options}, --piece {piece}: {times:?} {said}");
+                assert!((sound - length).abs() < 0.1, "{stem}, {options}: sound to {sound} s");
+            }
+        }
+    }
+}
+
 /// Phones write such files.
 #[test]
 fn a_variable_rate_in_mp4_keeps_its_times() {

@@ -17,7 +17,10 @@ use super::{
 use crate::{
     lock::lock,
     protocol::Span,
-    worker::elements::caps::{is_subtitles, media_type},
+    worker::{
+        elements::caps::{is_subtitles, media_type},
+        mux::check::LONG_FRAME,
+    },
 };
 
 /// How much earlier than stated a frame may come, nanoseconds. Parsers and decoders that add up durations round
@@ -53,7 +56,14 @@ pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
             pad.send_event(gst::event::Eos::new());
             return false;
         }
-        buffer.make_mut().set_pts(time);
+        let buffer = buffer.make_mut();
+        buffer.set_pts(time);
+        if let (Some(duration), Some(stop)) = (buffer.duration(), stop) {
+            // The last frame may be shown for longer in the input.
+            buffer.set_duration(
+                duration.min(gst::ClockTime::from_nseconds(stop).saturating_sub(time)),
+            );
+        }
         !is_before(place, lead)
     });
 }
@@ -65,17 +75,57 @@ pub fn origin(span: &Span) -> gst::ClockTime {
 }
 
 /// Counts the frames of `span` at the filter's source pad `pad` and puts them on the clock of the segment file. Drops
-/// the lead-in.
+/// the lead-in, but shows its last frame from the start on if the next one comes late.
 pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
     let (start, origin) = (span.start, origin(span));
-    on_buffers(pad, move |_, buffer| {
-        let is_inside = |time: &gst::ClockTime| !is_before(time.nseconds(), start);
-        let Some(time) = buffer.pts().filter(is_inside) else { return false };
+    let before = Arc::new(Mutex::new(None::<gst::Buffer>));
+    let until_end = before.clone();
+    let place = move |buffer: &mut gst::BufferRef, time: gst::ClockTime| {
         let time = time.saturating_sub(origin);
         frames.add(Some(time), buffer.duration());
-        buffer.make_mut().set_pts(time);
+        buffer.set_pts(time);
+    };
+    let place_last = place.clone();
+    on_buffers(pad, move |pad, buffer| {
+        let Some(time) = buffer.pts() else { return false };
+        if is_before(time.nseconds(), start) {
+            *lock(&before) = Some(buffer.clone());
+            return false;
+        }
+        let before = lock(&before).take();
+        if let Some(before) = before.filter(|_| is_late(time.nseconds(), start)) {
+            // It comes back here. If this fails, so does this frame.
+            let _ = pad.push(begun(before, start));
+        }
+        place(buffer.make_mut(), time);
         true
     });
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        let is_end = info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
+        let before = is_end.then(|| lock(&until_end).take()).flatten();
+        if let Some((before, next)) = before.zip(pad.peer()) {
+            let mut buffer = begun(before, start);
+            place_last(buffer.make_mut(), gst::ClockTime::from_nseconds(start));
+            // The pad itself outputs nothing more. A failure is reported by the next element.
+            let _ = next.chain(buffer);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Whether a frame at `time` is so late after `start`, nanoseconds, that the frame before is shown until then.
+pub fn is_late(time: u64, start: u64) -> bool {
+    time > start.saturating_add(LONG_FRAME)
+}
+
+/// A frame from before `start`, nanoseconds, as if it came there.
+fn begun(mut frame: gst::Buffer, start: u64) -> gst::Buffer {
+    let start = gst::ClockTime::from_nseconds(start);
+    let fields = frame.make_mut();
+    let end = fields.pts().zip(fields.duration()).map(|(time, duration)| time + duration);
+    fields.set_pts(start);
+    fields.set_duration(end.map(|end| end.saturating_sub(start)));
+    frame
 }
 
 /// The time of an encoded frame. Frames of an AVI have only decoding times, but these are the same set of times.

@@ -12,8 +12,8 @@ use crate::{
     protocol::{Reply, Say, Setup, Span, note, note_all},
     worker::{
         elements::caps::{codec_name, field, media_type},
-        mux::{mapping::Mapping, muxer::Muxer},
-        pads::clip::is_before,
+        mux::{check::LONG_FRAME, mapping::Mapping, muxer::Muxer},
+        pads::clip::{is_before, is_late},
         probe::{
             Media,
             keyframes::{self, Frame},
@@ -110,12 +110,17 @@ impl Job<'_> {
         let begin = start + nanoseconds(recipe.start.unwrap_or(0.0));
         let end = recipe.end.map(|end| start + nanoseconds(end));
         let Some(sample) = self.sample else { return Ok((begin, end)) };
+        let duration = media.duration.map(gst::ClockTime::nseconds);
         // Sound may be longer than the video.
         let end_of_video = frames.and_then(|frames| match frames {
-            [.., before, last] => Some(2 * last.time - before.time),
+            [.., before, last] => {
+                // A slide may be shorter than the one before.
+                let latest = duration.unwrap_or(u64::MAX).max(last.time + LONG_FRAME);
+                Some((2 * last.time - before.time).min(latest))
+            }
             _ => None,
         });
-        let last = end_of_video.or(media.duration.map(|duration| duration.nseconds()));
+        let last = end_of_video.or(duration);
         let last = last.context("its length is unknown, so no samples can be spread over it")?;
         let (begin, end) = sample.range(begin, end.map_or(last, |end| end.min(last)));
         Ok((begin, Some(end)))
@@ -125,7 +130,13 @@ impl Job<'_> {
     fn spans(&self, frames: &[Frame], whole: &Span) -> Vec<Span> {
         // As the translation selects them.
         let at = |time| frames.partition_point(|frame| is_before(frame.time, time));
-        let (first, mut last) = (at(whole.start), at(whole.stop.unwrap_or(u64::MAX)));
+        let (mut first, mut last) = (at(whole.start), at(whole.stop.unwrap_or(u64::MAX)));
+        let mut lead = whole.lead;
+        if first > 0 && frames.get(first).is_some_and(|next| is_late(next.time, whole.start)) {
+            // The frame before is still on the screen.
+            first -= 1;
+            lead = frames[first].time;
+        }
         if let Some(count) = self.setup.recipe.frames {
             last = last.min(first.saturating_add(count as usize));
         }
@@ -135,11 +146,13 @@ impl Job<'_> {
         let length = if self.may_cut && whole.seek.is_some() { self.setup.piece } else { 0 };
         let mut spans = keyframes::spans(&frames[..last], first, length, self.lead);
         if let Some(head) = spans.first_mut() {
-            (head.lead, head.start) = (whole.lead, whole.start);
+            (head.lead, head.start) = (lead, whole.start);
             head.seek = head.seek.filter(|&key| key > frames[0].time);
         }
         if let Some(tail) = spans.last_mut() {
-            tail.stop = frames.get(last).map(|frame| frame.time).or(whole.stop);
+            // The next frame may come long after the end.
+            tail.stop =
+                frames.get(last).map(|frame| frame.time).into_iter().chain(whole.stop).min();
         }
         if whole.seek.is_none() {
             spans.iter_mut().for_each(|span| span.seek = None);
