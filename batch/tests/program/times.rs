@@ -46,6 +46,29 @@ fn what_an_edit_list_shows_is_there_to_its_end() {
     }
 }
 
+/// `qtdemux` also outputs what the edit list hides of the video, from the key frame on.
+#[test]
+fn other_containers_begin_with_what_an_edit_list_shows() {
+    let Some(place) = Place::of_ffmpeg("edit lists in other containers") else { return };
+    let source = "-f lavfi -i testsrc2=size=160x120:rate=25:d=9 -f lavfi -i sine=440:d=9";
+    make(&place.path("in/whole.mp4"), &[source, H264, "-g 250 -c:a aac"].join(" "));
+    let two = ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=One\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=1000\nEND=2000\ntitle=Two\n";
+    fs::write(place.path("chapters.txt"), two).unwrap();
+    let cut = "-ss 7 -i in/whole.mp4 -i chapters.txt -map_chapters 1 -map 0 -c copy";
+    make(&place.path("in/cut.mp4"), cut);
+    let said = place.run(&["in/cut.mp4", "--container", "mkv"]);
+    assert!(!said.contains("note:"), "{said}");
+    let (before, after) = (streams(&place.path("in/cut.mp4")), streams(&place.out("cut.mkv")));
+    // Sound that only prepares the decoder is kept, and everything else comes later by its duration.
+    let (lead, sound) = (after[0].times[0], &after[1].times);
+    assert!(sound[0].abs() < 1.0 && lead < 100.0, "{lead} ms, sound from {} ms", sound[0]);
+    let off = sound.last().unwrap() - lead - before[1].times.last().unwrap();
+    assert!(off.abs() < 50.0, "{off} ms");
+    let found = chapters(&place.out("cut.mkv"));
+    let [(first, _), (second, _)] = &found[..] else { panic!("{found:?}") };
+    assert!(*first == 0.0 && (second - 1.0 - lead / 1000.0).abs() < 0.01, "{found:?}");
+}
+
 /// `qtdemux` of GStreamer 1.22 takes tracks that are shorter than a fifth of the whole for previews, and drops them.
 #[test]
 fn tracks_that_are_much_shorter_than_the_file_are_kept() {

@@ -106,15 +106,20 @@ impl Attempt<'_> {
     /// The chapters that the muxer writes.
     fn toc(&self) -> Option<gst::Toc> {
         let toc = self.media.toc.as_ref()?;
-        if !self.mux.is_part() {
+        let Window { start, stop, shift } = self.window;
+        // The timestamps of a stream are shifted to 0.
+        let shift = u64::try_from(shift).ok().filter(|_| !self.media.is_stream()).unwrap_or(0);
+        if !self.mux.is_part() && shift == 0 {
             return Some(toc.clone());
         }
-        let Window { start, stop, .. } = self.window;
         // The part may be said to end after the file.
         let duration = self.media.duration.map(gst::ClockTime::nseconds);
         let end = stop.into_iter().chain(duration).min();
-        let chapters = chapters::within(toc, start..end.unwrap_or(u64::MAX));
-        chapters::table(&chapters, end.unwrap_or(start).saturating_sub(start))
+        let mut chapters = chapters::within(toc, start..end.unwrap_or(u64::MAX));
+        // What comes before 0 belongs to the first chapter.
+        let later = chapters.iter_mut().filter(|chapter| chapter.start > 0);
+        later.for_each(|chapter| chapter.start += shift);
+        chapters::table(&chapters, end.unwrap_or(start).saturating_sub(start) + shift)
     }
 
     /// The tags that the muxer writes.

@@ -114,10 +114,16 @@ pub fn contents(file: &Path, media: &Media, say: Say) -> Result<Vec<Contents>> {
 /// The stream time at which the first track starts, nanoseconds; negative if audio starts before the video. Reads no
 /// more of the file than necessary.
 pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
-    let starts = Starts::default();
-    let (pipeline, read) =
-        open(input, media, false, |source, end| starts.watch(&source.caps, end))?;
-    let has_start = |track: &&Track| is_timed(&track.caps) && !track.is_frameless;
+    let (starts, main) = (Starts::default(), media.main_track()?);
+    // In a file, the main video before its segment is hidden: a demuxer outputs it from the key frame on.
+    let is_shown = |id: &str| media.is_stream() || id != main.id;
+    let (pipeline, read) = open(input, media, false, |source, end| {
+        if is_shown(&source.id) {
+            starts.watch(&source.caps, end);
+        }
+    })?;
+    let has_start =
+        |track: &&Track| is_timed(&track.caps) && !track.is_frameless && is_shown(&track.id);
     let expected = media.tracks.iter().filter(has_start).count();
     pipeline.wait_until(|| starts.count() >= expected || read.get().packets > MAX_PACKETS)?;
     Ok(starts.earliest())
