@@ -12,7 +12,10 @@ use crate::{
     text::{counted, seconds},
     worker::{
         elements::caps::{class, field, is_raw, is_same_kind, media_type},
-        pads::tally::{Passed, Tally},
+        pads::{
+            clip::LONG_FRAME,
+            tally::{Passed, Tally},
+        },
         pipeline::fault::{NO_DATA, OutsideFault},
         probe::{
             Media, losses,
@@ -24,9 +27,6 @@ use crate::{
 /// Tolerance for the end of a track, nanoseconds: the clock of a container is coarse, and the last packet may have no
 /// duration.
 const TOLERANCE: u64 = 300_000_000;
-
-/// The longest frame that `tsdemux` of GStreamer 1.22 does not take for a jump of the clock, nanoseconds.
-pub const LONG_FRAME: u64 = 500_000_000;
 
 const UNCHECKED: &str =
     "has frames that are shown for more than half a second; GStreamer cannot read the output back";

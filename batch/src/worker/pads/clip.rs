@@ -17,11 +17,11 @@ use super::{
 use crate::{
     lock::lock,
     protocol::Span,
-    worker::{
-        elements::caps::{is_subtitles, media_type},
-        mux::check::LONG_FRAME,
-    },
+    worker::elements::caps::{is_subtitles, media_type},
 };
+
+/// The longest frame that `tsdemux` of GStreamer 1.22 does not take for a jump of the clock, nanoseconds.
+pub const LONG_FRAME: u64 = 500_000_000;
 
 /// How much earlier than stated a frame may come, nanoseconds. Parsers and decoders that add up durations round
 /// differently.

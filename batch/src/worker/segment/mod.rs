@@ -21,7 +21,7 @@ use crate::{
     protocol::{Say, Setup, Span, note},
     worker::{
         elements::chain::Chain,
-        mux::{check::LONG_FRAME, muxer::Muxer},
+        mux::muxer::Muxer,
         pads::{clip, tally::Passed},
         pipeline::Pipeline,
         probe::Media,
@@ -53,7 +53,7 @@ impl Job<'_> {
         let write = |pipeline: &Pipeline, chain: &Chain| self.write(pipeline, chain, files, size);
         let translated =
             Branch { setup, media, span, container, is_timed: true }.run(write, read, say)?;
-        if files == Container::Ts && translated.frames.longest_step > LONG_FRAME {
+        if files == Container::Ts && translated.frames.longest_step > clip::LONG_FRAME {
             let (encoder, name) = (translated.encoding.encoder_name(), container.name());
             let lost = format!("{encoder} in {name} does not keep their times");
             note(say, format!("has frames that are shown for more than half a second; {lost}"));

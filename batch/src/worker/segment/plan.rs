@@ -12,8 +12,8 @@ use crate::{
     protocol::{Reply, Say, Setup, Span, note, note_all},
     worker::{
         elements::caps::{codec_name, field, media_type},
-        mux::{check::LONG_FRAME, mapping::Mapping, muxer::Muxer},
-        pads::clip::{is_before, is_late},
+        mux::{mapping::Mapping, muxer::Muxer},
+        pads::clip::{LONG_FRAME, is_before, is_late},
         probe::{
             Media,
             keyframes::{self, Frame},
