@@ -12,6 +12,7 @@ use crate::{
         ffmpeg::{is_installed, make},
         text,
     },
+    photographs::XMP,
     pictures::{TURNED, contains, flag, open},
 };
 
@@ -51,7 +52,6 @@ fn turned(avif: &[u8], turns: u8) -> Vec<u8> {
 
 #[test]
 fn photographs_of_phones_become_pngs_with_their_metadata() {
-    const XMP: &[u8] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>4 stars</x:xmpmeta>";
     let Some(place) = place("photographs_of_phones_become_pngs_with_their_metadata") else {
         return;
     };

@@ -13,7 +13,7 @@ use crate::{
     pictures::{TURNED, contains, flag, open, with_chunks},
 };
 
-const XMP: &[u8] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>4 stars</x:xmpmeta>";
+pub const XMP: &[u8] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>4 stars</x:xmpmeta>";
 
 /// The `iTXt` chunk of XMP.
 fn chunk_of(xmp: &[u8]) -> Vec<u8> {

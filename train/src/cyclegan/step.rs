@@ -377,12 +377,15 @@ mod tests {
         options::GeneratorName,
     };
 
+    /// Options of small networks.
+    fn small() -> TrainOptions {
+        TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() }
+    }
+
     /// Compares an iteration's gradients with those of its reported losses times their weights.
     #[test]
     fn the_gradients_are_those_of_the_reported_losses() {
-        let options =
-            TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() };
-        let options = TrainOptions { mask_head: true, lambda_init: 2.0, ..options };
+        let options = TrainOptions { mask_head: true, lambda_init: 2.0, ..small() };
         let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
         let other = TrainOptions { seed: 7, ..options.clone() };
         model.beginning = Some(Teacher::new(CycleGan::new(&other, Device::Cpu).unwrap()));
@@ -427,14 +430,10 @@ mod tests {
     #[test]
     fn learn_trains_only_the_named_parameters() {
         let options = TrainOptions {
-            ngf: Some(4),
-            width: 4,
-            blocks: 1,
-            ndf: 4,
             mask_head: true,
             lambda_gan: 0.0,
             learn: vec!["head".to_owned()],
-            ..TrainOptions::default()
+            ..small()
         };
         let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
         let batch = |seed| Batch { images: noise(seed, &[1, 3, 32, 32]), ..Batch::default() };
@@ -468,15 +467,7 @@ mod tests {
 
     #[test]
     fn averages_wait_while_their_generators_do_not_learn() {
-        let both = TrainOptions {
-            ngf: Some(4),
-            width: 4,
-            blocks: 1,
-            ndf: 4,
-            lambda_a: 0.0,
-            lambda_b: 0.0,
-            ..TrainOptions::default()
-        };
+        let both = TrainOptions { lambda_a: 0.0, lambda_b: 0.0, ..small() };
         let mut model = CycleGan::new(&both, Device::Cpu).unwrap();
         let batch = |seed| Batch { images: noise(seed, &[1, 3, 32, 32]), ..Batch::default() };
         let batches = [batch(1), batch(2)];
@@ -497,8 +488,7 @@ mod tests {
 
     #[test]
     fn losses_without_a_weight_are_not_computed() {
-        let small =
-            TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() };
+        let small = small();
         let names = |options: TrainOptions| -> Vec<&str> {
             let model = CycleGan::new(&options, Device::Cpu).unwrap();
             let batch = |seed| Batch {
@@ -532,15 +522,11 @@ mod tests {
     #[test]
     fn a_direction_without_a_loss_changes_nothing() {
         let options = TrainOptions {
-            ngf: Some(4),
-            width: 4,
-            blocks: 1,
-            ndf: 4,
             lambda_a: 0.0,
             lambda_b: 0.0,
             lambda_identity: 0.0,
             lambda_gan: 0.0,
-            ..TrainOptions::default()
+            ..small()
         };
         let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
         let before = model.generators.each_ref().map(|state| state.params.flat().copy());
@@ -552,14 +538,7 @@ mod tests {
     /// Where the teacher disagrees with the annotation, here everywhere, the target is the teacher's output.
     #[test]
     fn a_teacher_with_a_mask_is_not_masked_by_the_annotation() {
-        let options = TrainOptions {
-            ngf: Some(4),
-            width: 4,
-            blocks: 1,
-            ndf: 4,
-            mask_head: true,
-            ..TrainOptions::default()
-        };
+        let options = TrainOptions { mask_head: true, ..small() };
         let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
         let teacher = || {
             let other = TrainOptions { seed: 7, ..options.clone() };
