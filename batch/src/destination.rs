@@ -41,7 +41,13 @@ impl Destination {
             format!("--out {shown}: expected one input file, or a folder for the outputs")
         })?;
         ensure!(options.name.is_none(), "--name: --out {shown} already names the output");
-        let kind = match (PictureFormat::of_file(input), PictureFormat::of_name(out)) {
+        let format = PictureFormat::of_name(out);
+        // An animation can become either.
+        let input_format = match format {
+            Some(_) => PictureFormat::of_name(input),
+            None => PictureFormat::of_file(input, false),
+        };
+        let kind = match (input_format, format) {
             (Some(_), Some(format)) => {
                 ensure!(format.is_named(out), "--out {shown}: expected jpg, png or webp");
                 Kind::Picture(format)

@@ -38,9 +38,16 @@ impl PictureFormat {
         }
     }
 
-    /// The output format for this file; `None` if it is not an image, or an animated one, which becomes a video.
-    pub fn of_file(file: &Path) -> Option<Self> {
-        Self::of_name(file).filter(|_| !is_animation(file))
+    /// The output format for this file; `None` if it is not an image, or an animated one that becomes a video: a GIF, as
+    /// its palette cannot hold the result, and any if `keeps_animations` is false.
+    pub fn of_file(file: &Path, keeps_animations: bool) -> Option<Self> {
+        let format = Self::of_name(file)?;
+        let is_kept = keeps_animations && format.is_named(file) && format.can_be_animated();
+        (is_kept || !is_animation(file)).then_some(format)
+    }
+
+    pub fn can_be_animated(self) -> bool {
+        self != Self::Jpeg
     }
 
     /// Whether an image of this format may have this name.

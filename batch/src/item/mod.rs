@@ -79,7 +79,7 @@ impl Item {
 }
 
 fn by_input(options: &Options, input: &Path, relative: &Path) -> (PathBuf, Kind) {
-    if let Some(format) = PictureFormat::of_file(input) {
+    if let Some(format) = PictureFormat::of_file(input, options.recipe.container.is_none()) {
         return (format.rename(relative), Kind::Picture(format));
     }
     let recipe = &options.recipe;

@@ -2,11 +2,17 @@
 
 //! Pictures keep size, bit depth, alpha and the metadata of cameras.
 
-use std::{fs, path::Path};
+use std::{fs, io::BufReader, path::Path};
 
 use image::{
-    DynamicImage, ImageDecoder, ImageEncoder, ImageReader, Rgb, RgbImage, Rgba, RgbaImage,
-    codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
+    AnimationDecoder, DynamicImage, Frame, ImageDecoder, ImageEncoder, ImageReader, Rgb, RgbImage,
+    Rgba, RgbaImage,
+    codecs::{
+        jpeg::JpegEncoder,
+        png::{PngDecoder, PngEncoder},
+        webp::{WebPDecoder, WebPEncoder},
+    },
+    metadata::LoopCount,
 };
 use img_parts::{
     Bytes, ImageEXIF,
@@ -82,6 +88,51 @@ fn pictures_keep_what_they_are() {
     assert_eq!(open(&place.out("grey.jpg")).0.color(), image::ColorType::L8);
     for name in ["large.png", "large2.png", "large3.png", "large4.png"] {
         assert_eq!(open(&place.out(name)).0.to_rgb8(), flag(), "{name}");
+    }
+}
+
+#[test]
+fn animated_images_stay_animated() {
+    let Some(place) = Place::of_ffmpeg("animated images") else { return };
+    let source = "-f lavfi -i testsrc2=size=96x64:rate=10:duration=0.8";
+    make(&place.path("in/lossy.webp"), &format!("{source} -c:v libwebp_anim -quality 95 -loop 3"));
+    make(&place.path("in/lossless.webp"), &format!("{source} -c:v libwebp_anim -lossless 1"));
+    make(
+        &place.path("in/half.png"),
+        &format!("{source} -vf format=rgba,colorchannelmixer=aa=0.5 -f apng -plays 2"),
+    );
+    let said = place.run(&["in", "--verify"]);
+    assert!(!said.contains("note: "), "{said}");
+    let names = [("lossy.webp", 3, 6.0), ("lossless.webp", 1, 0.0), ("half.png", 2, 0.0)];
+    for (name, plays, difference) in names {
+        let (input, output) = (frames(&place.path("in").join(name)), frames(&place.out(name)));
+        assert_eq!((input.0, output.0), (plays, plays), "{name}");
+        assert_eq!((input.1.len(), output.1.len()), (8, 8), "{name}");
+        for (input, output) in input.1.iter().zip(&output.1) {
+            assert_eq!(input.delay().numer_denom_ms(), output.delay().numer_denom_ms(), "{name}");
+            let pairs = input.buffer().iter().zip(output.buffer().iter());
+            let sum: f64 = pairs.map(|(a, b)| f64::from(a.abs_diff(*b))).sum();
+            let mean = sum / input.buffer().len() as f64;
+            assert!(mean <= difference, "{name}: {mean}");
+        }
+    }
+    // Only a video has a container.
+    place.run(&["in", "--out", "videos", "--container", "mkv"]);
+    for name in ["lossy.mkv", "lossless.mkv", "half.mkv"] {
+        assert!(place.path("videos").join(name).is_file(), "{name}");
+    }
+}
+
+/// How often an animated image is played, and its frames.
+fn frames(path: &Path) -> (u32, Vec<Frame>) {
+    fn read<'a>(decoder: impl AnimationDecoder<'a>) -> (u32, Vec<Frame>) {
+        let LoopCount::Finite(plays) = decoder.loop_count() else { panic!("it plays forever") };
+        (plays.get(), decoder.into_frames().collect_frames().unwrap())
+    }
+    let file = BufReader::new(fs::File::open(path).unwrap());
+    match path.extension().unwrap() == "png" {
+        true => read(PngDecoder::new(file).unwrap().apng().unwrap()),
+        false => read(WebPDecoder::new(file).unwrap()),
     }
 }
 

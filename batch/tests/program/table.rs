@@ -455,7 +455,7 @@ fn animated_images_become_videos() {
     make(&place.path("in/d.webp"), &[BARS, "-c:v libwebp_anim"].join(" "));
     make(&place.path("in/still.png"), &[BARS, "-frames:v 1"].join(" "));
     std::fs::copy(place.path("in/a.gif"), place.path("in/named.mkv")).unwrap();
-    let said = place.run(&["in"]);
+    let said = place.run(&["in", "--container", "mkv"]);
     assert!(said.contains("named.mkv: is GIF, although its extension is mkv"), "{said}");
     assert!(place.out("still.png").is_file(), "{said}");
     assert!(!said.contains("first frame"), "{said}");

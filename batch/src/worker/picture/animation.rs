@@ -3,12 +3,16 @@
 //! Animated GIF, PNG and WebP as video. GStreamer 1.22 hangs on some GIFs, and decodes only the first frame of
 //! the others.
 
-use std::path::Path;
+use std::{
+    io::{BufRead, Seek},
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 use image::{
     AnimationDecoder, DynamicImage, Frames, ImageDecoder, ImageFormat, ImageReader, ImageResult,
     codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
+    metadata::LoopCount,
 };
 
 use super::pixels;
@@ -57,12 +61,12 @@ pub fn source(input: &Path) -> Result<gst::Element> {
     let (width, height) = ImageReader::with_format(open(input)?, format).into_dimensions()?;
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgba, width, height);
     // Containers get the duration of the last frame only from the frame rate.
-    let last = timed(decode(input, format)).map_while(Result::ok).last();
+    let last = timed(decode_file(input, format)).map_while(Result::ok).last();
     let rate = last.and_then(|last| rate(last.end - last.start));
     let caps = info.fps(rate.unwrap_or(gst::Fraction::new(0, 1))).build()?.to_caps()?;
     let input = input.to_owned();
     Ok(frames::source(move || {
-        timed(decode(&input, format)).map(move |frame| {
+        timed(decode_file(&input, format)).map(move |frame| {
             let Timed { image, start, end } = frame?;
             let (_, mut buffer) = pixels::frame(&image)?;
             let writable = buffer.make_mut();
@@ -79,13 +83,24 @@ fn rate(duration: gst::ClockTime) -> Option<gst::Fraction> {
     Some(gst::Fraction::new(1_000_000, duration))
 }
 
-fn decode(input: &Path, format: ImageFormat) -> ImageResult<Frames<'static>> {
-    let file = open(input)?;
+/// The frames of an animation, and how often it is played.
+pub fn decode<'a>(
+    image: impl BufRead + Seek + 'a,
+    format: ImageFormat,
+) -> ImageResult<(Frames<'a>, LoopCount)> {
+    fn parts<'a>(decoder: impl AnimationDecoder<'a>) -> (Frames<'a>, LoopCount) {
+        let count = decoder.loop_count();
+        (decoder.into_frames(), count)
+    }
     Ok(match format {
-        ImageFormat::Gif => GifDecoder::new(file)?.into_frames(),
-        ImageFormat::Png => PngDecoder::new(file)?.apng()?.into_frames(),
-        _ => WebPDecoder::new(file)?.into_frames(),
+        ImageFormat::Gif => parts(GifDecoder::new(image)?),
+        ImageFormat::Png => parts(PngDecoder::new(image)?.apng()?),
+        _ => parts(WebPDecoder::new(image)?),
     })
+}
+
+fn decode_file(input: &Path, format: ImageFormat) -> ImageResult<Frames<'static>> {
+    decode(open(input)?, format).map(|(frames, _)| frames)
 }
 
 /// A frame, and when it starts and ends.

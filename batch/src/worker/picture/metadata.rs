@@ -2,16 +2,18 @@
 
 //! The metadata that all formats of images can have.
 
-use image::{ImageDecoder, ImageFormat, metadata::Orientation};
+use image::{ColorType, ImageDecoder, ImageFormat, metadata::Orientation};
 
 use super::{exif, png, tiff, xmp};
 use crate::protocol::{Say, note};
 
+pub const PROFILE_LOST: &str = "its colour profile is left out";
 pub const EXIF_LOST: &str = "its EXIF is left out";
 pub const XMP_LOST: &str = "its XMP metadata are left out";
 /// The most bytes of EXIF and of XMP that a segment of JPEG can hold besides their headers (ITU-T T.81, section B.1.1.4).
 const LONGEST_IN_JPEG: [usize; 2] = [65_533 - 6, 65_533 - 29];
 
+#[derive(Default)]
 pub struct Metadata {
     /// The colour profile.
     pub icc: Option<Vec<u8>>,
@@ -51,6 +53,16 @@ impl Metadata {
         self
     }
 
+    /// The colour profile for such pixels.
+    pub fn icc_for(&self, color: ColorType, say: Say) -> Option<Vec<u8>> {
+        let profile = self.icc.as_ref()?;
+        let is_kept = is_for(profile, color);
+        if !is_kept {
+            note(say, PROFILE_LOST);
+        }
+        is_kept.then(|| profile.clone())
+    }
+
     /// Leaves out what is too long for a JPEG.
     pub fn fit_jpeg(&mut self, say: Say) {
         let [exif, xmp] = LONGEST_IN_JPEG;
@@ -79,5 +91,13 @@ impl Metadata {
                 note(say, XMP_LOST);
             }
         }
+    }
+}
+
+/// Whether a colour profile is for such pixels, by its header (ICC.1, section 7.2.6). A CMYK profile is not.
+fn is_for(icc: &[u8], color: ColorType) -> bool {
+    match icc.get(16..20) {
+        Some(space) => space == if color.has_color() { b"RGB " } else { b"GRAY" },
+        None => true,
     }
 }

@@ -3,6 +3,7 @@
 //! Still images, read and written with their EXIF and colour profile.
 
 pub mod ancillary;
+mod animated;
 pub mod animation;
 pub mod exif;
 mod heif;
@@ -18,7 +19,7 @@ use std::{fs, io::Cursor, path::Path};
 
 use anyhow::{Context, Result, anyhow, bail};
 use image::{
-    ColorType, DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader,
+    DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader,
     codecs::{
         jpeg::JpegEncoder,
         png::{CompressionType, FilterType, PngEncoder},
@@ -33,7 +34,7 @@ use img_parts::{
 
 use self::{
     ancillary::Ancillary,
-    metadata::Metadata,
+    metadata::{Metadata, PROFILE_LOST},
     pixels::{ImagePipeline, as_color},
 };
 use crate::{
@@ -55,7 +56,8 @@ struct Picture {
     format: ImageFormat,
 }
 
-/// Translates the image `input` into `output`; in a dry run it only notes what the output would lack.
+/// Translates the image `input` into `output`, and returns its number of frames; in a dry run it only notes what the
+/// output would lack.
 pub fn translate(
     setup: &Setup,
     input: &Path,
@@ -63,6 +65,9 @@ pub fn translate(
     format: PictureFormat,
     say: Say,
 ) -> Result<u64> {
+    if let Some(animation) = animated::format(input, format)? {
+        return animated::translate(setup, (input, animation), (output, format), say);
+    }
     if setup.dry_run {
         let bytes = fs::read(input)?;
         encode(read(&bytes, input, say)?, &bytes, format, say)?;
@@ -89,6 +94,11 @@ pub fn translate_through(
     picture.pixels = filter.translate(&picture.pixels)?;
     let expected = (picture.pixels.width(), picture.pixels.height());
     let encoded = encode(picture, &bytes, format, say)?;
+    save(output, &encoded, expected)
+}
+
+/// Writes an encoded image of this width and height.
+fn save(output: &Path, encoded: &[u8], expected: (u32, u32)) -> Result<()> {
     fs::write(output, encoded).map_err(|error| match error.kind() {
         std::io::ErrorKind::StorageFull => anyhow!(fault::NO_SPACE),
         _ => error.into(),
@@ -265,7 +275,8 @@ fn encode_pixels(picture: &Picture, format: PictureFormat, say: Say) -> Result<V
             let encoded = encoded.buffer().context("no image")?.map_readable()?.to_vec();
             // `webpenc` writes no metadata, and the image crate no lossy WebP.
             let mut webp = WebP::from_bytes(encoded.into()).context("the encoder's WebP")?;
-            webp.set_icc_profile(picture.metadata.icc.clone().map(Bytes::from));
+            let profile = picture.metadata.icc_for(picture.pixels.color(), say);
+            webp.set_icc_profile(profile.map(Bytes::from));
             webp.set_exif(picture.metadata.exif.clone().map(Bytes::from));
             file = webp.encoder().bytes().into();
         }
@@ -275,10 +286,10 @@ fn encode_pixels(picture: &Picture, format: PictureFormat, say: Say) -> Result<V
 
 fn encode_with(mut encoder: impl ImageEncoder, picture: &Picture, say: Say) -> Result<()> {
     let pixels = &picture.pixels;
-    if let Some(icc) = &picture.metadata.icc
-        && (!is_for(icc, pixels.color()) || encoder.set_icc_profile(icc.clone()).is_err())
+    if let Some(icc) = picture.metadata.icc_for(pixels.color(), say)
+        && encoder.set_icc_profile(icc).is_err()
     {
-        note(say, "its colour profile is left out");
+        note(say, PROFILE_LOST);
     }
     if let Some(exif) = &picture.metadata.exif
         && encoder.set_exif_metadata(exif.clone()).is_err()
@@ -286,12 +297,4 @@ fn encode_with(mut encoder: impl ImageEncoder, picture: &Picture, say: Say) -> R
         note(say, "its EXIF is left out");
     }
     Ok(pixels.write_with_encoder(encoder)?)
-}
-
-/// Whether a colour profile is for such pixels, by its header (ICC.1, section 7.2.6). A CMYK profile is not.
-fn is_for(icc: &[u8], color: ColorType) -> bool {
-    match icc.get(16..20) {
-        Some(space) => space == if color.has_color() { b"RGB " } else { b"GRAY" },
-        None => true,
-    }
 }
