@@ -96,6 +96,11 @@ impl Holder {
         Self { host: host(), pid: process::id(), ..Self::default() }
     }
 
+    /// Whether this is another process than the one that runs.
+    pub(super) fn is_other(&self) -> bool {
+        !self.host.is_empty() && (&*self.host, self.pid) != (&*host(), process::id())
+    }
+
     /// The last process that held the output with this folder.
     pub(super) fn last(folder: &Path) -> Option<Self> {
         read_json(&folder.join(LOCK))

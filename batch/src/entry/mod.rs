@@ -195,12 +195,27 @@ impl Entry {
 
     /// Removes the unfinished output of an earlier run. A process that is still writing it then writes to a deleted
     /// file.
-    pub fn clear(&self) {
+    pub fn clear(&self) -> Result<()> {
+        self.check_lock()?;
         remove_unfinished(&self.unfinished());
+        Ok(())
+    }
+
+    /// Fails if a network file system has lost the lock: the unfinished output is then that of another process.
+    fn check_lock(&self) -> Result<()> {
+        let last = Holder::last(&self.folder).filter(|_| self.lock.is_some());
+        last.filter(Holder::is_other)
+            .map_or(Ok(()), |other| bail!("its lock was lost, and {other} translates it now"))
     }
 
     /// Gives the unfinished output its final name.
     pub fn finish(&self, made: Made) -> Result<()> {
+        // A network file system can lose a lock, and the file is then that of the process that has it now.
+        let taken =
+            Holder::last(&self.folder).filter(|last| self.lock.is_some() && last.is_other());
+        if let Some(other) = taken {
+            bail!("its lock was lost, and {other} translates it now");
+        }
         let file = File::open(self.unfinished()).context("the output is missing")?;
         // Once it has its final name, the file must be on the disk.
         file.sync_all().context("cannot write the output")?;
@@ -287,6 +302,24 @@ mod tests {
         assert!(is_done(&old));
         assert_eq!(open(&new).finished(false).unwrap(), Some(1));
         assert!(is_done(&new));
+    }
+
+    #[test]
+    fn a_process_that_lost_its_lock_leaves_the_output_to_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("a.png");
+        fs::write(&input, "an image").unwrap();
+        let item = Item::png(input);
+        let recipe = Options::parse_from(["cyclegan-batch", "in", "--out", "out"]).recipe;
+        let fingerprint = Fingerprint::new(&item, &recipe, "").unwrap();
+        let (entry, _) = Entry::open(folder.path(), &item, fingerprint, false).unwrap();
+        fs::write(entry.unfinished(), "of another process").unwrap();
+        fs::write(entry.folder.join("lock"), r#"{"host": "other", "pid": 7}"#).unwrap();
+        let made = Made { start: 0, frames: 1, seconds: 0.1, notices: Vec::new() };
+        let error = entry.finish(made).unwrap_err().to_string();
+        assert!(error.contains("other, process 7"), "{error}");
+        assert!(entry.clear().is_err());
+        assert!(entry.unfinished().is_file());
     }
 
     /// As on a file system without locks.

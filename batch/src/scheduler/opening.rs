@@ -45,7 +45,6 @@ impl File<'_> {
                 Kind::Video(_) => self.plan(worker, self.run.setup.piece > 0)?,
                 Kind::Picture(format) => {
                     let Some(entry) = self.entry() else { return Ok(()) };
-                    entry.clear();
                     let action = Action::Picture { output: entry.unfinished().into(), format };
                     self.perform_and_finish(worker, &entry, action)?;
                 }

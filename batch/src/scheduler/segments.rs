@@ -186,7 +186,6 @@ impl File<'_> {
             Ok(Segment { file: planned.path(number).into(), span, frames, first })
         });
         let segments = segments.collect::<anyhow::Result<_>>()?;
-        entry.clear();
         let action = Action::Mux { output: entry.unfinished().into(), container, segments };
         match self.perform_and_finish(worker, &entry, action) {
             Err(Failure::Cut(cause)) if planned.spans.len() > 1 => {

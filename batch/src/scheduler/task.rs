@@ -26,7 +26,9 @@ impl File<'_> {
         entry: &Entry,
         action: Action,
     ) -> Result<(), Failure> {
-        match self.perform(worker, action, &|_| {}).inspect_err(|_| entry.clear())? {
+        entry.clear()?;
+        let remove = |_: &Failure| drop(entry.clear());
+        match self.perform(worker, action, &|_| {}).inspect_err(remove)? {
             Reply::Done { frames, .. } => {
                 self.finish(worker, entry, frames);
                 Ok(())
