@@ -304,6 +304,37 @@ fn sound_of_matroska_is_kept() {
     assert_eq!(bytes[entry + 28..entry + 30], 44_100_u16.to_be_bytes());
 }
 
+/// Current versions of ffmpeg state it for all encoders that put a packet before the sound.
+#[test]
+fn the_delay_of_sound_in_matroska_is_kept() {
+    let Some(place) = Place::of_ffmpeg("delays of Matroska") else { return };
+    let input = place.path("in/a.mkv");
+    make(&input, &[BARS, TONE, H264, "-c:a aac"].join(" "));
+    // A delay of 1024 samples in place of the language of the sound, which has the same length.
+    let delay = b"\x56\xAA\x84\x01\x62\x4E\xF3";
+    let mut file = std::fs::read(&input).unwrap();
+    let language = file.windows(7).rposition(|bytes| bytes == b"\x22\xB5\x9C\x83und").unwrap();
+    file[language..language + 7].copy_from_slice(delay);
+    std::fs::write(&input, file).unwrap();
+    let before = streams(&input);
+    assert!((before[1].times[0] + 23.0).abs() < 1.0, "{}", before[1].times[0]);
+    for (output, options) in [
+        ("a.mkv", vec![]),
+        ("a.mp4", vec!["--container", "mp4"]),
+        ("a.mov", vec!["--container", "mov", "--piece", "1"]),
+        ("a.mkv", vec!["--overwrite", "--start", "1"]),
+    ] {
+        let said = place.run(&[&["in"], &options[..]].concat());
+        assert!(!said.contains("note:"), "{said}");
+        let after = streams(&place.out(output));
+        let start = if options.contains(&"--start") { 1000.0 } else { 0.0 };
+        // Each packet is heard with the same picture as in the input.
+        let last = |streams: &[Stream]| *streams[1].times.last().unwrap() - streams[0].times[0];
+        let off = last(&after) + start - last(&before);
+        assert!(off.abs() < 2.0, "{output} {options:?}: {off} ms");
+    }
+}
+
 /// AAC has no number for a layout with speakers at the sides, and the encoder takes six channels and 96 kHz at most.
 #[test]
 fn surround_sound_that_is_re_encoded_has_a_layout() {

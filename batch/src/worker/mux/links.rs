@@ -23,7 +23,7 @@ use crate::{
             tally::Tally,
         },
         pipeline::fault::{NO_DATA, TrackFault, track_name},
-        probe::{Media, demux::Source},
+        probe::{Media, Track, demux::Source},
     },
 };
 
@@ -103,7 +103,7 @@ impl Links<'_> {
         queue.set_property("name", track_name(number) + "queue");
         add(self.pipeline, &queue)?;
         let start = pad(&queue, "sink")?;
-        place(&start, self.window);
+        place(&start, self.window_of(track, action));
         source.link(&start)?;
         let queued = pad(&queue, "src")?;
         let audio = AudioObservations::default();
@@ -138,6 +138,14 @@ impl Links<'_> {
         let caps = is_carried.then(|| track.caps.clone());
         self.watch(WrittenTrack::new(number, action.clone(), caps), end, audio);
         Ok(())
+    }
+
+    /// The window on the clock of `track`.
+    fn window_of(&self, track: &Track, action: &Action) -> Window {
+        // Copied sound keeps its delay in Matroska.
+        let is_kept = self.muxer.container.is_matroska() && matches!(action, Action::Copy(_));
+        let delay = if is_kept { 0 } else { i128::from(track.delay()) };
+        Window { shift: self.window.shift - delay, ..self.window }
     }
 
     fn link_branch(

@@ -110,7 +110,8 @@ impl Mux<'_> {
         let stop = self.spans().last().and_then(|span| span.stop);
         let mut window = Window { start, stop, shift: 0 };
         if !self.is_part() && media.own.is_none() {
-            let earliest = scan::earliest(self.input, media)?.unwrap_or(0);
+            let earliest =
+                scan::earliest(self.input, media, !self.container.is_matroska())?.unwrap_or(0);
             // The timestamps of a stream may start at any time, those of a file start at 0.
             if earliest < 0 || media.is_stream() {
                 window.shift = -earliest;

@@ -78,7 +78,7 @@ pub fn timeline(input: &Path, media: &Media, say: Say) -> Result<Timeline> {
     let (starts, frames) = (Starts::default(), Arc::new(Mutex::new(Vec::<Option<Frame>>::new())));
     let main = media.main_track()?;
     let (pipeline, _) = open(input, media, false, |source, end| {
-        starts.watch(&source.caps, end);
+        starts.watch(&source.caps, end, 0);
         if source.id == main.id {
             collect(end, frames.clone());
         }
@@ -111,15 +111,17 @@ pub fn contents(file: &Path, media: &Media, say: Say) -> Result<Vec<Contents>> {
     Ok(found.into_iter().map(contents).collect())
 }
 
-/// The stream time at which the first track starts, nanoseconds; negative if audio starts before the video. Reads no
-/// more of the file than necessary.
-pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
+/// The stream time at which the first track starts, nanoseconds; negative if audio starts before the video, with its
+/// delay if `counts_delay`. Reads no more of the file than necessary.
+pub fn earliest(input: &Path, media: &Media, counts_delay: bool) -> Result<Option<i128>> {
     let (starts, main) = (Starts::default(), media.main_track()?);
     // In a file, the main video before its segment is hidden: a demuxer outputs it from the key frame on.
     let is_shown = |id: &str| media.is_stream() || id != main.id;
     let (pipeline, read) = open(input, media, false, |source, end| {
         if is_shown(&source.id) {
-            starts.watch(&source.caps, end);
+            let track = media.tracks.iter().find(|track| track.is(&source.id, &source.caps));
+            let delay = track.filter(|_| counts_delay).map_or(0, Track::delay);
+            starts.watch(&source.caps, end, delay);
         }
     })?;
     let has_start =
@@ -134,8 +136,8 @@ pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
 struct Starts(Arc<Mutex<Vec<i128>>>);
 
 impl Starts {
-    /// Waits for the first packet at `pad`, of a track with these caps. Subtitles do not count.
-    fn watch(&self, caps: &gst::Caps, pad: &gst::Pad) {
+    /// Waits for the first packet at `pad`, of a track with these caps and this delay. Subtitles do not count.
+    fn watch(&self, caps: &gst::Caps, pad: &gst::Pad, delay: u64) {
         if !is_timed(caps) {
             return;
         }
@@ -144,6 +146,7 @@ impl Starts {
             let pts = info.buffer().and_then(|buffer| buffer.pts());
             match position(segment_at(pad).as_ref(), pts) {
                 Some(start) => {
+                    let start = start - i128::from(delay);
                     lock(&starts).push(start);
                     gst::PadProbeReturn::Remove
                 }

@@ -39,7 +39,7 @@ const BLOCK_ADDITION_MAPPING: u32 = 0x41E4;
 const BLOCK_ADDITION_TYPE: u32 = 0x41E7;
 const BLOCK_ADDITION_DATA: u32 = 0x41ED;
 
-/// The elements of a track that describe its codec. The delay of the codec is not one: the demuxer subtracts it.
+/// The elements of a track that describe its codec.
 pub const CODEC_ELEMENTS: [u32; 5] =
     [CODEC_ID, CODEC_PRIVATE, SEEK_PRE_ROLL, DEFAULT_DURATION, SOUND];
 
@@ -52,7 +52,7 @@ const KEPT_ELEMENTS: [u32; 3] = [0x22_B59D, 0x55AE, 0x55AD];
 pub struct Codec {
     /// Its name in Matroska.
     pub id: String,
-    /// The elements in [`CODEC_ELEMENTS`].
+    /// The elements in [`CODEC_ELEMENTS`], and the delay, unless `matroskademux` subtracts it.
     pub elements: Vec<u8>,
 }
 
@@ -76,6 +76,11 @@ impl Codec {
         self.id.starts_with("D_WEBVTT/")
     }
 
+    /// Whether `matroskademux` subtracts its delay from times, and `matroskamux` adds it.
+    fn has_known_delay(&self) -> bool {
+        self.id == "A_OPUS"
+    }
+
     /// Whether `matroskademux` outputs its packets as they are in the file.
     pub fn keeps_packets(&self) -> bool {
         self.id != "A_WAVPACK4"
@@ -96,8 +101,8 @@ pub struct Entry {
     pub id: String,
     kind: u64,
     pub codec: Codec,
-    /// What a decoder outputs before its start, nanoseconds.
-    pub delay: u64,
+    /// What a decoder outputs before its start, nanoseconds (RFC 9559, section 5.1.4.1.25).
+    delay: u64,
     pub stated: Stated,
     /// Its language in ISO 639-2.
     pub language: String,
@@ -111,11 +116,16 @@ impl Entry {
     pub fn read(track: Element<'_>) -> Self {
         let field = |id| track.field(id).unwrap_or(0);
         let text = |id| track.child(id).map(|text| text.text().into_owned());
-        let copied = |ids: &[u32]| {
+        let copied = |ids: &[u32]| -> Vec<u8> {
             let copied = elements(track.data).filter(|element| ids.contains(&element.id));
             copied.flat_map(|element| element.bytes).copied().collect()
         };
         let (number, uid) = (field(TRACK_NUMBER), field(TRACK_UID));
+        let mut codec =
+            Codec { id: text(CODEC_ID).unwrap_or_default(), elements: copied(&CODEC_ELEMENTS) };
+        if !codec.has_known_delay() {
+            codec.elements.extend(copied(&[CODEC_DELAY]));
+        }
         // The other types are spherical video.
         let is_flat = |projection: &Element<'_>| {
             projection.children(PROJECTION_TYPE).all(|kind| kind.number() == 0)
@@ -132,10 +142,7 @@ impl Entry {
             number,
             id: format!("{number:03}:{uid:03}"),
             kind: field(TRACK_TYPE),
-            codec: Codec {
-                id: text(CODEC_ID).unwrap_or_default(),
-                elements: copied(&CODEC_ELEMENTS),
-            },
+            codec,
             delay: field(CODEC_DELAY),
             stated: Stated {
                 flags: Some(flags),
@@ -148,6 +155,11 @@ impl Entry {
             is_laced: track.field(FLAG_LACING) != Some(0)
                 && track.field(DEFAULT_DURATION).is_none(),
         }
+    }
+
+    /// The delay that `matroskademux` subtracts from times, and the one that it leaves in them, nanoseconds.
+    pub fn delays(&self) -> [u64; 2] {
+        if self.codec.has_known_delay() { [self.delay, 0] } else { [0, self.delay] }
     }
 
     /// Whether a track that has no stream id, since nothing can decode it, and this media type may be this one.

@@ -64,7 +64,7 @@ impl Times {
         let count = packets.iter().rposition(|packet| packet.time < 0).map_or(0, |last| last + 1);
         for packet in &packets[..count] {
             let track = extras.tracks.iter().find(|track| track.number == packet.track);
-            let delay = track.and_then(|track| i64::try_from(track.delay).ok()).unwrap_or(0);
+            let delay = track.and_then(|track| i64::try_from(track.delays()[0]).ok()).unwrap_or(0);
             // The demuxer also limits the packets that only prime a decoder to 0.
             let time =
                 (packet.time + shift).saturating_mul(extras.unit).saturating_sub(delay).max(0);
