@@ -15,12 +15,13 @@ use gst::prelude::*;
 pub const QUEUE_BYTES: u32 = 256 << 20;
 
 /// Prefers FFmpeg's decoders where others lose data. `jpegdec` of GStreamer 1.22 outputs 4:2:2 and 4:4:4 as 4:2:0.
-/// `openjpegdec` outputs 4:2:2 as 4:4:4, and does not read the JPEG 2000 of QuickTime. `vp8dec` and `vp9dec` output
-/// nothing after a damaged frame until the next key frame.
+/// `openjpegdec` outputs 4:2:2 as 4:4:4, and does not read the JPEG 2000 of QuickTime. `flacdec` outputs no samples of
+/// 32 bits. `vp8dec` and `vp9dec` output nothing after a damaged frame until the next key frame.
 pub fn prefer_decoders() {
     for decoders in [
         ["avdec_mjpeg", "jpegdec"],
         ["avdec_jpeg2000", "openjpegdec"],
+        ["avdec_flac", "flacdec"],
         ["avdec_vp8", "vp8dec"],
         ["avdec_vp9", "vp9dec"],
     ] {
