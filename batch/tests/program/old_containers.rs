@@ -26,7 +26,7 @@ fn assert_same_times(place: &Place, input: &str, output: &str) {
 #[test]
 fn dropped_frames_keep_their_time() {
     let Some(place) = Place::of_ffmpeg("dropped frames") else { return };
-    let dropped = "-vf select=lt(n\\,20)+gte(n\\,45) -vsync vfr";
+    let dropped = "-vf select=lt(n\\,20)+gte(n\\,45) -fps_mode vfr";
     let files = [
         ("a.avi", "mjpeg"),
         ("b.avi", "huffyuv"),

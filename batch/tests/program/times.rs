@@ -121,7 +121,7 @@ fn a_clock_that_jumps_loses_no_frames() {
 fn frames_that_are_shown_for_long_keep_their_times() {
     let Some(place) = Place::of_ffmpeg("long frames") else { return };
     let slides = "-f lavfi -i testsrc2=size=160x120:rate=1:d=8";
-    let still = "-f lavfi -i testsrc2=size=160x120:rate=30000/1001:d=6 -vsync vfr \
+    let still = "-f lavfi -i testsrc2=size=160x120:rate=30000/1001:d=6 -fps_mode vfr \
                  -vf select=lt(t\\,1)+gt(t\\,3)*lt(t\\,4)+gt(t\\,5)";
     for (name, frames) in [("a.mp4", slides), ("b.mkv", slides), ("c.mp4", still), ("d.mkv", still)]
     {
@@ -166,7 +166,7 @@ fn frames_that_are_shown_for_long_keep_their_times() {
 fn a_part_may_begin_and_end_between_slides() {
     let Some(place) = Place::of_ffmpeg("parts of slides") else { return };
     let slides = "-f lavfi -i testsrc2=size=160x120:rate=1:d=61 -f lavfi -i sine=440:d=61 \
-                  -vsync vfr -vf select=eq(n\\,0)+eq(n\\,19)+eq(n\\,60) -c:a aac";
+                  -fps_mode vfr -vf select=eq(n\\,0)+eq(n\\,19)+eq(n\\,60) -c:a aac";
     // A seek between frames so far apart makes `matroskademux` of GStreamer 1.22 complain.
     for (name, keys) in [("a.mp4", "-g 1"), ("b.mkv", "-g 9")] {
         make(&place.path("in").join(name), &[slides, H264, keys].join(" "));
@@ -200,7 +200,7 @@ fn a_part_may_begin_and_end_between_slides() {
 #[test]
 fn a_variable_rate_in_mp4_keeps_its_times() {
     let Some(place) = Place::of_ffmpeg("a variable rate") else { return };
-    let shifted = "-vf settb=1/90000,setpts=N*3600+mod(N\\,3)*101 -vsync passthrough -enc_time_base 1:90000 -video_track_timescale 90000";
+    let shifted = "-vf settb=1/90000,setpts=N*3600+mod(N\\,3)*101 -fps_mode passthrough -enc_time_base 1:90000 -video_track_timescale 90000";
     make(&place.path("in/a.mp4"), &[BARS, shifted, H264].join(" "));
     place.run(&["in"]);
     let [before, after] =
@@ -352,7 +352,7 @@ fn a_second_video_whose_times_begin_again_is_an_error() {
 #[test]
 fn prores_of_a_variable_rate_in_matroska_keeps_its_times() {
     let Some(place) = Place::of_ffmpeg("ProRes in Matroska") else { return };
-    let vary = "-vf select=not(mod(n\\,3))+gt(n\\,40) -vsync vfr -c:v prores_ks";
+    let vary = "-vf select=not(mod(n\\,3))+gt(n\\,40) -fps_mode vfr -c:v prores_ks";
     make(&place.path("in/a.mkv"), &[BARS, TONE, vary].join(" "));
     make(&place.path("in/b.mkv"), &[BARS, "-c:v prores_ks"].join(" "));
     for piece in ["0", "0.5"] {
@@ -403,7 +403,7 @@ fn the_last_frame_of_an_unknown_rate_is_shown() {
     make(&place.path("in/a.mp4"), &[BARS, TONE, fragments].join(" "));
     make(
         &place.path("in/b.mp4"),
-        &[BARS, "-vf select=not(mod(n\\,3))+gt(n\\,40) -vsync vfr -c:v mpeg4"].join(" "),
+        &[BARS, "-vf select=not(mod(n\\,3))+gt(n\\,40) -fps_mode vfr -c:v mpeg4"].join(" "),
     );
     let said = place.run(&["in"]);
     assert!(!said.contains("read back"), "{said}");

@@ -106,7 +106,7 @@ const BARS: &str = "-f lavfi -i testsrc2=size=160x120:rate=25:d=0.4";
 fn videos_of_all_kinds_give_their_frames() {
     let folder = tempfile::tempdir().unwrap();
     let cover = "-f lavfi -i color=red:size=64x64:d=0.04 -map 1 -map 0 -c:v:0 mjpeg";
-    let interlaced = "-flags +ilme+ildct -top 1";
+    let interlaced = "-vf setfield=tff -flags +ilme+ildct";
     for (name, codec) in [
         ("alpha.mov", "-pix_fmt yuva444p10le -c:v prores_ks -profile:v 4444"),
         ("alpha.webm", "-pix_fmt yuva420p -c:v libvpx-vp9 -auto-alt-ref 0"),
