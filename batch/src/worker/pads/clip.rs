@@ -78,6 +78,7 @@ pub fn origin(span: &Span) -> gst::ClockTime {
 /// the lead-in, but shows its last frame from the start on if the next one comes late.
 pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
     let (start, origin) = (span.start, origin(span));
+    let stop = span.stop.map(gst::ClockTime::from_nseconds);
     let before = Arc::new(Mutex::new(None::<gst::Buffer>));
     let until_end = before.clone();
     let place = move |buffer: &mut gst::BufferRef, time: gst::ClockTime| {
@@ -95,7 +96,7 @@ pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
         let before = lock(&before).take();
         if let Some(before) = before.filter(|_| is_late(time.nseconds(), start)) {
             // It comes back here. If this fails, so does this frame.
-            let _ = pad.push(begun(before, start));
+            let _ = pad.push(begun(before, start, Some(time)));
         }
         place(buffer.make_mut(), time);
         true
@@ -104,7 +105,7 @@ pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
         let is_end = info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
         let before = is_end.then(|| lock(&until_end).take()).flatten();
         if let Some((before, next)) = before.zip(pad.peer()) {
-            let mut buffer = begun(before, start);
+            let mut buffer = begun(before, start, stop);
             place_last(buffer.make_mut(), gst::ClockTime::from_nseconds(start));
             // The pad itself outputs nothing more. A failure is reported by the next element.
             let _ = next.chain(buffer);
@@ -118,13 +119,13 @@ pub fn is_late(time: u64, start: u64) -> bool {
     time > start.saturating_add(LONG_FRAME)
 }
 
-/// A frame from before `start`, nanoseconds, as if it came there.
-fn begun(mut frame: gst::Buffer, start: u64) -> gst::Buffer {
+/// A frame from before `start`, nanoseconds, as if it came there and were shown until `end`.
+fn begun(mut frame: gst::Buffer, start: u64, end: Option<gst::ClockTime>) -> gst::Buffer {
     let start = gst::ClockTime::from_nseconds(start);
     let fields = frame.make_mut();
-    let end = fields.pts().zip(fields.duration()).map(|(time, duration)| time + duration);
     fields.set_pts(start);
-    fields.set_duration(end.map(|end| end.saturating_sub(start)));
+    // Its own is that of the frame rate, or that until the end of another part.
+    fields.set_duration(end.and_then(|end| end.checked_sub(start)));
     frame
 }
 
@@ -274,4 +275,24 @@ fn is_audio(pad: &gst::Pad) -> bool {
 
 fn is_subtitle(pad: &gst::Pad) -> bool {
     pad.current_caps().is_some_and(|caps| is_subtitles(media_type(&caps)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slide_that_a_part_begins_with_is_shown_until_the_next_or_the_end() {
+        gst::init().unwrap();
+        let second = gst::ClockTime::SECOND;
+        let mut slide = gst::Buffer::new();
+        let fields = slide.get_mut().unwrap();
+        fields.set_pts(19 * second);
+        // That of a frame rate of 1.
+        fields.set_duration(second);
+        let start = 30_000_000_000;
+        let shown = begun(slide.clone(), start, Some(50 * second));
+        assert_eq!((shown.pts(), shown.duration()), (Some(30 * second), Some(20 * second)));
+        assert_eq!(begun(slide, start, None).duration(), None);
+    }
 }
