@@ -53,14 +53,13 @@ pub fn sort(frames: &mut [Frame]) {
     frames.sort();
 }
 
-/// The time of the key frame at which decoding must start for the frame with the index `at`.
+/// The time of the key frame at which decoding must start for the frame with the index `at`: a closed one, or the second
+/// before. Decoders may lose an open one and with it all of its GOP, and the next GOP then begins with lost frames.
 fn entry(frames: &[Frame], at: usize) -> u64 {
-    let mut keys = frames[..=at].iter().rev().filter(|frame| frame.is_key);
-    let entry = match keys.next() {
-        Some(key) if !key.is_closed => keys.next(),
-        key => key,
-    };
-    entry.map_or(0, |key| key.time)
+    let keys = frames[..=at].iter().rev().filter(|frame| frame.is_key).take(3);
+    let keys: Vec<&Frame> = keys.collect();
+    let closed = keys.iter().find(|key| key.is_closed);
+    closed.or(keys.get(2)).map_or(0, |key| key.time)
 }
 
 /// The segments of `frames` from the index `first` on. Each is about `length` nanoseconds long, starts with a key frame
@@ -137,6 +136,14 @@ mod tests {
         frames.iter_mut().skip(1).for_each(|frame| frame.is_key = false);
         assert_eq!(spans(&frames, 0, SECOND, 0).len(), 1);
         assert!(spans(&[], 0, SECOND, 0).is_empty());
+    }
+
+    #[test]
+    fn decoding_starts_two_key_frames_earlier_where_all_are_open() {
+        let frame = |time| Frame { time, is_key: time % 10 == 0, is_closed: time == 0 };
+        let frames: Vec<_> = (0..60).map(frame).collect();
+        let seek = |first| spans(&frames, first, 0, 0)[0].seek.unwrap();
+        assert_eq!([0, 10, 20, 30, 55].map(seek), [0, 0, 0, 10, 30]);
     }
 
     #[test]
