@@ -4,6 +4,7 @@
 //! frame, and of frames that are missing from a stream without a container, since no header says how many there are.
 
 use std::{
+    cell::Cell,
     env,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
@@ -31,6 +32,10 @@ const REFERENCES: [&str; 8] = [
     "Could not find ref with POC",
     "Error constructing the frame RPS",
 ];
+/// The error of gst-libav of GStreamer 1.24 and later about a missing reference: it has no buffer for the frame that
+/// FFmpeg puts in its place. Others follow about the frame that needs it.
+const NO_BUFFER: &str = "get_buffer() failed";
+const AFTER_NO_BUFFER: [&str; 2] = ["decode_slice_header error", "no frame!"];
 /// The error about a pixel format that GStreamer does not know.
 const UNKNOWN: &str = "video format unsupported by GStreamer";
 /// The error of FFmpeg's GXF demuxer at the end of each file.
@@ -39,6 +44,10 @@ const END: &str = "sync lost";
 static ERRORS: AtomicU64 = AtomicU64::new(0);
 static UNKNOWN_FORMAT: AtomicBool = AtomicBool::new(false);
 static MISSING_REFERENCES: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// Whether the last error of this thread was about a missing buffer, or followed from it.
+    static LACKS_BUFFER: Cell<bool> = const { Cell::new(false) };
+}
 /// Whether nothing more is decoded that is needed.
 static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 
@@ -55,7 +64,10 @@ pub fn listen() {
             return;
         }
         let text = message.get().unwrap_or_default();
-        if REFERENCES.iter().any(|reference| text.contains(reference)) {
+        let is_of = |errors: &[&str]| errors.iter().any(|error| text.contains(error));
+        let lacks_buffer = is_of(&[NO_BUFFER]) || LACKS_BUFFER.get() && is_of(&AFTER_NO_BUFFER);
+        LACKS_BUFFER.set(lacks_buffer);
+        if lacks_buffer || is_of(&REFERENCES) {
             MISSING_REFERENCES.fetch_add(1, Ordering::Relaxed);
         } else if text.contains(UNKNOWN) {
             UNKNOWN_FORMAT.store(true, Ordering::Relaxed);
