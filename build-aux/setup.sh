@@ -122,6 +122,10 @@ choose_runtime() {
 setup_filter() {
     command -v cargo >/dev/null || die "there is no cargo here; install Rust from https://rustup.rs"
     need_packages "${filter_packages[@]}"
+    # In newer releases the encoders of libheif, which tests need, are plugins in packages of their own.
+    if compgen -G '/usr/lib/*/libheif/plugins' >/dev/null; then
+        need_packages libheif-plugin-x265 libheif-plugin-aomenc
+    fi
     use_analytics
     use_gl
     choose_runtime

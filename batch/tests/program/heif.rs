@@ -94,8 +94,10 @@ fn images_of_ffmpeg_are_upright_and_less_depth_is_noted() {
     make(&place.path("in/a.avif"), &format!("{still} -pix_fmt yuv444p"));
     let upright = fs::read(place.path("in/a.avif")).unwrap();
     fs::write(place.path("in/b.avif"), turned(&upright, 3)).unwrap();
-    let hdr = "-color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc";
-    make(&place.path("in/c.avif"), &format!("{still} -pix_fmt yuv420p10le {hdr}"));
+    // Options for ffmpeg 5, and properties of the frames for later versions.
+    let hdr = "-color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc \
+               -vf format=yuv420p10le,setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc";
+    make(&place.path("in/c.avif"), &format!("{still} {hdr}"));
     let said = place.run(&["in"]);
     let picture = open(&place.out("b.png")).0.to_rgb8();
     assert_eq!(picture.dimensions(), (64, 96));
