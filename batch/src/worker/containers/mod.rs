@@ -10,6 +10,7 @@ pub mod chapters;
 pub mod decode_times;
 pub mod flv;
 pub mod foreign_tags;
+pub mod h264;
 pub mod isobmff;
 pub mod matroska;
 pub mod mpegts;

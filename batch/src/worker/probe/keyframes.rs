@@ -4,13 +4,18 @@
 
 use std::sync::{Arc, Mutex};
 
+use gst::prelude::*;
+
 use crate::{
     lock::lock,
     protocol::Span,
-    worker::pads::{
-        clip::slot,
-        probes::on_buffers,
-        tally::{is_hidden, segment_at},
+    worker::{
+        containers::h264::is_without_idr,
+        pads::{
+            clip::slot,
+            probes::on_buffers,
+            tally::{is_hidden, segment_at},
+        },
     },
 };
 
@@ -21,7 +26,8 @@ pub struct Frame {
     pub time: u64,
     pub is_key: bool,
     /// Whether its GOP is closed, so that decoding can start here: no frame shown earlier is decoded later. Decoders
-    /// lose or damage such frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too.
+    /// lose or damage such frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too. That of gst-libav 1.24
+    /// and later also loses a key frame of H.264 that is no IDR picture.
     pub is_closed: bool,
 }
 
@@ -31,7 +37,8 @@ pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
             // The decoder drops frames outside of the segment.
             let time = segment.to_stream_time(slot(buffer)?).map(gst::ClockTime::nseconds);
             let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-            Some(time.map(|time| Frame { time, is_key, is_closed: is_key }))
+            let is_open = pad.current_caps().is_some_and(|caps| is_without_idr(buffer, &caps));
+            Some(time.map(|time| Frame { time, is_key, is_closed: is_key && !is_open }))
         });
         let mut frames = lock(&frames);
         match frame {
