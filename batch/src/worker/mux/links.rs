@@ -17,9 +17,15 @@ use crate::{
     container::Container,
     protocol::Setup,
     worker::{
-        elements::{add, caps::is_text, chain::Chain, discard, make, pad, wide_queue},
+        elements::{
+            add,
+            caps::{field, is_text, with_field},
+            chain::Chain,
+            discard, make, pad, wide_queue,
+        },
         pads::{
             clip::{Window, place},
+            probes::on_caps,
             tally::Tally,
         },
         pipeline::fault::{NO_DATA, TrackFault, track_name},
@@ -109,6 +115,9 @@ impl Links<'_> {
         let audio = AudioObservations::default();
         if track.is_audio() {
             let is_copied = matches!(action, Action::Copy(_));
+            if is_copied {
+                complete_channels(&start, &track.caps);
+            }
             // `matroskamux` of GStreamer 1.26 accepts the change but only writes the initial format.
             audio.watch_form(&queue, is_copied && container != Container::Ts)?;
             // `avidemux` of GStreamer 1.22 halves the times of mono ADPCM. Encoders count its samples instead.
@@ -165,4 +174,14 @@ impl Links<'_> {
         self.packets.watch(&pad);
         self.observations.watch(track, pad, audio);
     }
+}
+
+/// Adds the number of channels in `known`, the caps of a parser, to caps at `pad` that have none. `qtdemux` of GStreamer
+/// 1.26 does not tell that of AC-3, and `mp4mux` needs it.
+fn complete_channels(pad: &gst::Pad, known: &gst::Caps) {
+    let channels = field::<i32>(known, "channels");
+    on_caps(pad, move |caps| {
+        let missing = channels.filter(|_| field::<i32>(caps, "channels").is_none());
+        missing.map(|channels| with_field(caps, "channels", channels))
+    });
 }
