@@ -62,16 +62,22 @@ impl Samples {
         Ok(Self { images, paired, trained: options.trained() })
     }
 
-    /// The titles of the columns of [`Samples::grid`].
-    pub fn columns(&self) -> &'static str {
-        match (self.paired, self.trained == [true; 2]) {
+    /// Describes the columns and rows of [`Samples::grid`].
+    pub fn caption(&self) -> String {
+        let columns = match (self.paired, self.trained == [true; 2]) {
             (true, _) => "real, generated, partner and, with a mask head, mask",
             (false, true) => "real, generated, cycled, identity and, with a mask head, mask",
             (false, false) => "real, generated and, with a mask head, mask",
-        }
+        };
+        let rows = match self.trained {
+            [true, true] => "Upper half A→B, lower half B→A.",
+            [_, false] => "All rows A→B.",
+            [false, true] => "All rows B→A.",
+        };
+        format!("Columns: {columns}. {rows}")
     }
 
-    /// A grid of the trained directions with one row per image, see [`Samples::columns`].
+    /// A grid of the trained directions with one row per image, see [`Samples::caption`].
     pub fn grid(&self, model: &CycleGan) -> RgbImage {
         let rows: Vec<Tensor> =
             (0..2).filter(|&i| self.trained[i]).map(|i| self.rows(model, i)).collect();
@@ -152,6 +158,18 @@ fn tile(path: &Path) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_caption_names_only_the_trained_directions() {
+        let caption = |trained| {
+            let images = [0, 1].map(|_| Tensor::new());
+            Samples { images, paired: false, trained }.caption()
+        };
+        for trained in [[true; 2], [true, false], [false, true]] {
+            let caption = caption(trained);
+            assert_eq!(["A→B", "B→A"].map(|direction| caption.contains(direction)), trained);
+        }
+    }
 
     #[test]
     fn the_samples_of_a_long_run_are_thinned() {

@@ -72,7 +72,7 @@ impl FeatureNetwork {
         Ok(Self { session, input, side, scaling, classes })
     }
 
-    /// Number of classes; 0 if unknown or if it does not classify.
+    /// Number of classes; `None` if it does not classify, 0 if the file does not say how many.
     pub fn classes(&self) -> Option<usize> {
         self.classes
     }

@@ -28,8 +28,8 @@ const SHOWN: usize = 6;
 
 /// Writes the page of a run from its metrics and samples.
 ///
-/// `columns` describes the columns of a sample.
-pub fn write(run: &RunFolder, columns: &str) -> Result<()> {
+/// `caption` describes the samples.
+pub fn write(run: &RunFolder, caption: &str) -> Result<()> {
     let folder = run.report();
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let lines = metrics::read(&run.metrics())?;
@@ -38,7 +38,7 @@ pub fn write(run: &RunFolder, columns: &str) -> Result<()> {
         warning_list(&lines),
         Costs::read_if_there(&run.costs())?.as_ref().map_or_else(String::new, table),
         charts(&lines),
-        pictures(&run.samples(), columns)?,
+        pictures(&run.samples(), caption)?,
     ]
     .concat();
     let page = page::page("cyclegan-train", Some(REFRESH), &body);
@@ -81,17 +81,14 @@ fn charts(lines: &[Map<String, Value>]) -> String {
     format!("<h2>Losses</h2><div class=\"charts\">{}</div>", drawn.collect::<String>())
 }
 
-fn pictures(samples: &Path, columns: &str) -> Result<String> {
+fn pictures(samples: &Path, caption: &str) -> Result<String> {
     let mut files: Vec<PathBuf> = match fs::read_dir(samples) {
         Ok(listing) => listing.filter_map(|e| Some(e.ok()?.path())).collect(),
         Err(_) => return Ok(String::new()),
     };
     files.retain(|path| path.extension().is_some_and(|e| e == "png"));
     files.sort();
-    let mut html = format!(
-        "<h2>Samples</h2><p>Columns: {}. Upper half A→B, lower half B→A.</p>",
-        escape(columns)
-    );
+    let mut html = format!("<h2>Samples</h2><p>{}</p>", escape(caption));
     for path in over_time(&files, SHOWN) {
         // An unreadable sample, perhaps from a full disk, must not end the training.
         let Ok(picture) = crate::data::decode::rgb(path) else {

@@ -113,7 +113,7 @@ impl Output {
 
     /// Writes the report and prints new warnings.
     pub fn report(&mut self, bar: &ProgressBar) -> Result<()> {
-        report::write(&self.run, self.samples.columns())?;
+        report::write(&self.run, &self.samples.caption())?;
         for warning in warnings(&metrics::read(&self.run.metrics())?) {
             if self.warned.insert(warning.clone()) {
                 bar.suspend(|| say_error!("warning: {warning}"));

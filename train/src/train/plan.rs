@@ -102,7 +102,9 @@ fn usable(config: &Config, mut domains: [Domain; 2], quiet: bool) -> Result<[Dom
              expected names like clip_0001.png, clip_0002.png, as `extract --distance 0` writes them",
             data.display()
         );
-        say!("frames followed by another: {a} in A, {b} in B");
+        if !quiet {
+            say!("frames followed by another: {a} in A, {b} in B");
+        }
     }
     Ok(domains)
 }
