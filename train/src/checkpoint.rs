@@ -30,8 +30,6 @@ use crate::{
 use file::Reader;
 
 const FORMAT: u32 = 3;
-/// The format that counted only iterations.
-const WITHOUT_IMAGES: u32 = 2;
 /// The only entry of the file's metadata: safetensors does not keep the order of entries, and equal runs
 /// must write equal bytes.
 const STATE: &str = "cyclegan-train";
@@ -45,8 +43,7 @@ struct State {
     format: u32,
     step: u64,
     /// Images of each domain seen, over all ranks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    images: Option<u64>,
+    images: u64,
     networks: BTreeMap<String, Network>,
     /// Omitted while it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,7 +130,7 @@ fn numbered(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
 
 /// The image count of the checkpoint that scored best, if there is one and it is valid.
 pub fn images_of_best(folder: &Path) -> Option<u64> {
-    Checkpoint::open(&folder.join(BEST)).ok()?.state.images
+    Some(Checkpoint::open(&folder.join(BEST)).ok()?.state.images)
 }
 
 /// Deletes the checkpoint that scored best if G and F have other layouts than `layouts`: the run's options changed since.
@@ -155,7 +152,7 @@ pub fn open_newest(run: &RunFolder, device: Device) -> Result<(Config, CycleGan)
     // Data that only training needs may be gone.
     let train = TrainOptions { d_features: None, ..config.train.clone() };
     let mut model = CycleGan::new(&train, device)?;
-    Checkpoint::newest(&run.checkpoints())?.load(run, &mut model)?;
+    Checkpoint::newest(&run.checkpoints())?.load(&mut model)?;
     Ok((config, model))
 }
 
@@ -257,10 +254,7 @@ impl Checkpoint {
         let read = || -> Result<State> {
             let Format { format } = serde_json::from_str(&text)?;
             ensure!(format <= FORMAT, "format {format}: written by a newer version");
-            ensure!(
-                [WITHOUT_IMAGES, FORMAT].contains(&format),
-                "format {format}, expected {FORMAT}"
-            );
+            ensure!(format == FORMAT, "format {format}, expected {FORMAT}");
             Ok(serde_json::from_str(&text)?)
         };
         let state = read().context("reading its state").map_err(Flaw::Foreign)?;
@@ -283,8 +277,8 @@ impl Checkpoint {
         &self.path
     }
 
-    /// Its image count; `None` if it was written without one.
-    pub fn images(&self) -> Option<u64> {
+    /// Its image count.
+    pub fn images(&self) -> u64 {
         self.state.images
     }
 
@@ -294,16 +288,10 @@ impl Checkpoint {
         ["G", "F"].map(|name| networks.get(name).map_or("", |network| &network.layout))
     }
 
-    /// Loads it into `model`, a model of `run`. Without an image count it is read as that of a single rank with the batch
-    /// size of `config.toml`.
-    pub fn load(mut self, run: &RunFolder, model: &mut CycleGan) -> Result<()> {
+    /// Loads it into `model`.
+    pub fn load(mut self, model: &mut CycleGan) -> Result<()> {
         let path = self.path.display().to_string();
-        restore(&mut self.file, &self.state, model).context(path)?;
-        model.images = match self.state.images {
-            Some(images) => images,
-            None => model.step * u64::from(run.config()?.train.batch_size),
-        };
-        Ok(())
+        restore(&mut self.file, &self.state, model).context(path)
     }
 
     /// The weights of the network `name` that are shown and exported.
@@ -352,7 +340,7 @@ fn restore(file: &mut Reader, state: &State, model: &mut CycleGan) -> Result<()>
         }
     }
     model.plateau = state.plateau.clone().unwrap_or_default();
-    model.step = state.step;
+    (model.step, model.images) = (state.step, state.images);
     Ok(())
 }
 
@@ -435,7 +423,7 @@ fn write(path: &Path, model: &CycleGan) -> Result<()> {
         let about = Network { layout, updates: state.adam.t, imported: state.imported };
         networks.insert(name.to_owned(), about);
     }
-    let (step, images) = (model.step, Some(model.images));
+    let (step, images) = (model.step, model.images);
     let plateau = Some(model.plateau.clone()).filter(|p| *p != Plateau::default());
     let state = State { format: FORMAT, step, images, networks, plateau, sha256: String::new() };
     file::write(path, &tensors(model), STATE, |checksum| state.with_checksum(checksum))
@@ -459,14 +447,8 @@ mod tests {
     /// A run of tiny networks.
     fn tiny(folder: &Path) -> (RunFolder, CycleGan) {
         let run = RunFolder::new(folder);
-        let train = TrainOptions {
-            ngf: Some(2),
-            width: 2,
-            blocks: 1,
-            ndf: 2,
-            batch_size: 4,
-            ..TrainOptions::default()
-        };
+        let train =
+            TrainOptions { ngf: Some(2), width: 2, blocks: 1, ndf: 2, ..TrainOptions::default() };
         let model = CycleGan::new(&train, Device::Cpu).unwrap();
         run.write_config(&Config::new("data".into(), train)).unwrap();
         (run, model)
@@ -496,24 +478,20 @@ mod tests {
         assert_eq!(list(&run.checkpoints()).unwrap(), [new]);
         assert!(copy.is_file() && !old.exists());
         let newest = Checkpoint::newest(&run.checkpoints()).unwrap();
-        assert_eq!(newest.images(), Some(model.images));
+        assert_eq!(newest.images(), model.images);
     }
 
     #[test]
-    fn older_checkpoints_get_their_image_count_from_the_batch_size() {
+    fn a_checkpoint_of_a_newer_version_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (run, mut model) = tiny(folder.path());
         (model.step, model.images) = (3, 7);
         let path = save(&run.checkpoints(), &model, 1).unwrap();
-        let images = || open_newest(&run, Device::Cpu).unwrap().1.images;
-        assert_eq!(images(), 7);
-        // The same checkpoint as a version without images wrote it.
+        let read = open_newest(&run, Device::Cpu).unwrap().1;
+        assert_eq!((read.step, read.images), (3, 7));
         let Ok(Checkpoint { mut state, .. }) = Checkpoint::open(&path) else {
             panic!("it cannot be read");
         };
-        (state.format, state.images) = (WITHOUT_IMAGES, None);
-        file::write(&path, &tensors(&model), STATE, |sum| state.with_checksum(sum)).unwrap();
-        assert_eq!(images(), 12);
         state.format = FORMAT + 1;
         file::write(&path, &tensors(&model), STATE, |sum| state.with_checksum(sum)).unwrap();
         let error = format!("{:#}", open_newest(&run, Device::Cpu).unwrap_err());

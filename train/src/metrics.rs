@@ -47,9 +47,9 @@ pub fn read(path: &Path) -> Result<Vec<Map<String, Value>>> {
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// The image count of a line; in older runs the iterations.
+/// The image count of a line.
 pub fn images_of(line: &Map<String, Value>) -> Option<u64> {
-    line.get("images").or_else(|| line.get("step"))?.as_u64()
+    line.get("images")?.as_u64()
 }
 
 /// Whether a line has training losses and not validation scores.

@@ -124,13 +124,12 @@ pub struct Distill {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<PathBuf>,
     /// The output of G's teacher for trainA: a folder within the run's.
-    #[serde(default, skip_serializing_if = "Option::is_none", alias = "painted-a")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated_a: Option<PathBuf>,
     /// The output of F's teacher for trainB.
-    #[serde(default, skip_serializing_if = "Option::is_none", alias = "painted-b")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated_b: Option<PathBuf>,
     /// Whether these teachers have a mask output.
-    #[serde(default)]
     pub masked: [bool; 2],
     /// The weights.
     #[serde(flatten)]
@@ -193,10 +192,7 @@ impl RunFolder {
         let path = self.config_path();
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let read = || -> Result<Config> {
-            let mut table: toml::Table = toml::from_str(&text)?;
-            if let Some(train) = table.get_mut("train").and_then(toml::Value::as_table_mut) {
-                half_life_of_decay(train);
-            }
+            let table: toml::Table = toml::from_str(&text)?;
             table.try_into().map_err(|error: toml::de::Error| {
                 let unknown = error.message().starts_with("unknown ");
                 let hint = if unknown { "; a newer version may have written it" } else { "" };
@@ -282,32 +278,5 @@ impl RunFolder {
 
     fn config_path(&self) -> PathBuf {
         self.path.join("config.toml")
-    }
-}
-
-/// Older runs stored the decay of the moving average per iteration, `ema`.
-fn half_life_of_decay(train: &mut toml::Table) {
-    let Some(decay) = train.remove("ema").and_then(|v| v.as_float()) else {
-        return;
-    };
-    let batch = train.get("batch-size").and_then(toml::Value::as_integer).unwrap_or(1);
-    let half_life = if decay > 0.0 { 0.5f64.ln() / decay.ln() * batch as f64 } else { 0.0 };
-    train.insert("ema-half-life".to_owned(), half_life.into());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_old_decay_per_iteration_becomes_a_half_life_in_images() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = RunFolder::new(folder.path());
-        for (kept, expected) in [("ema = 0.999\nbatch-size = 8", 5542.4), ("ema = 0.0", 0.0)] {
-            let text = format!("data = '/data'\n[train]\n{kept}\n");
-            fs::write(folder.path().join("config.toml"), text).unwrap();
-            let found = run.config().unwrap().train.ema_half_life;
-            assert!((found - expected).abs() < 0.1, "{kept}: {found}");
-        }
     }
 }

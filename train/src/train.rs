@@ -113,7 +113,7 @@ fn all_stages(
         }
         let mut session =
             Session::start(run.clone(), &config, ranks, |plan, device| match newest {
-                Some(newest) => resumed(run, newest, &config.train, plan, device),
+                Some(newest) => resumed(newest, &config.train, plan, device),
                 None => Ok((begun(&config, device)?, false)),
             })?;
         session.train(&stop)?;
@@ -149,7 +149,7 @@ fn finish(run: &RunFolder, config: &Config, stop: &AtomicBool) -> Result<()> {
             say!("student, continued");
             let config = last.config()?;
             let newest = Checkpoint::newest(&last.checkpoints())?;
-            let resume = |plan: &Plan, device| resumed(&last, newest, &config.train, plan, device);
+            let resume = |plan: &Plan, device| resumed(newest, &config.train, plan, device);
             Session::start(last.clone(), &config, Ranks::default(), resume)?
         };
         session.train(stop)?;
@@ -510,7 +510,6 @@ fn beginning(config: &Config, device: Device) -> Result<Teacher> {
 /// The model of a run's checkpoint. If the options now require frozen generators, a backbone or low-pass
 /// filters, the generators get these; also returns whether they did.
 fn resumed(
-    run: &RunFolder,
     newest: Checkpoint,
     options: &TrainOptions,
     plan: &Plan,
@@ -541,7 +540,7 @@ fn resumed(
         }
     };
     let mut model = CycleGan::new(before, device)?;
-    newest.load(run, &mut model)?;
+    newest.load(&mut model)?;
     let freezes = before.generator(0).norm != options.generator(0).norm;
     if freezes {
         model = frozen(model, options, plan, device)?;

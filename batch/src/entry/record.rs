@@ -47,8 +47,7 @@ pub(super) struct Record {
 /// A finished output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Made {
-    /// How long after the input it starts, nanoseconds. Earlier versions did not record it.
-    #[serde(default)]
+    /// How long after the input it starts, nanoseconds.
     pub start: u64,
     pub frames: u64,
     /// How long the translation took.

@@ -52,7 +52,7 @@ impl RunTeacher {
         let mut model = CycleGan::new(&config.train, Device::Cpu)?;
         let newest = Checkpoint::newest(&run.checkpoints())?;
         let checkpoint = newest.path().to_owned();
-        newest.load(&run, &mut model)?;
+        newest.load(&mut model)?;
         Ok(Self { checkpoint, config, model, kept: None })
     }
 

@@ -38,30 +38,21 @@ pub struct DistillOptions {
     /// What the alignment compares: centred, the pixels of all images minus their mean; paper, whole images
     /// of a batch, which needs a large batch
     #[arg(long, value_enum, default_value = "centred", help_heading = "Distillation")]
-    #[serde(default = "paper")]
     pub alignment: Alignment,
     /// Weight of the distance of features from the teacher's after the best 1×1 map, if the teacher is a
     /// run
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
-    #[serde(default)]
     pub lambda_feature: f64,
     /// Weight of the same distance for the features' means over each image, channel by channel
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
-    #[serde(default)]
     pub lambda_channel: f64,
     /// Weight of 1 − SSIM with the teacher's output
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
-    #[serde(default)]
     pub lambda_ssim: f64,
     /// Weight of the distance between the input and the other generator's translation of the teacher's
     /// output, beside the cycle loss
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
     pub lambda_inverse: f64,
-}
-
-/// The default for runs from before the option.
-fn paper() -> Alignment {
-    Alignment::Paper
 }
 
 impl DistillOptions {

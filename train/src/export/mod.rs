@@ -9,7 +9,6 @@ pub mod graph;
 mod int8;
 mod layers;
 pub mod model;
-pub mod pruned;
 pub mod read_back;
 mod sharpen;
 

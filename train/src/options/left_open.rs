@@ -164,9 +164,6 @@ mod tests {
             let found = (g.net, g.norm, options.discriminator().norm, g.dropout);
             assert_eq!(found, (net, norm, norm_d, dropout), "{arguments:?}");
         }
-        // As older runs stored these options.
-        let stored: TrainOptions = toml::from_str("dropout = false\nnorm-d = 'instance'").unwrap();
-        assert_eq!((stored.dropout, stored.norm_d), (Some(false), Some(instance)));
     }
 
     #[test]

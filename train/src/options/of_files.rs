@@ -8,28 +8,20 @@ use anyhow::{Context, Result, ensure};
 use cyclegan_contract::{Direction, Generator, Precision, file_name};
 
 use super::{GeneratorName, TrainOptions, set_unless_given};
-use crate::{
-    export::pruned,
-    net::{
-        build::Norm,
-        generator::{GeneratorShape, Pruned},
-    },
+use crate::net::{
+    build::Norm,
+    generator::{GeneratorShape, Pruned},
 };
 
 impl TrainOptions {
     /// Takes the architecture of G.onnx and F.onnx in `folder`, except for options that are given. `is_given` gets the
     /// names of the options without leading dashes.
-    ///
-    /// Files from before `cyclegan.shape` only show pruned channels, by the shapes of their weights.
     pub fn take_architecture(
         &mut self,
         folder: &Path,
         is_given: impl Fn(&str) -> bool,
     ) -> Result<()> {
-        let Some([g, f]) = shapes(folder)? else {
-            self.pruned = pruned::of_pair(folder, &self.generator(0))?;
-            return Ok(());
-        };
+        let [g, f] = shapes(folder)?;
         let whole =
             |shape: &GeneratorShape| GeneratorShape { pruned: None, blur: false, ..shape.clone() };
         ensure!(
@@ -60,8 +52,8 @@ impl TrainOptions {
     /// The same for the generators of `folder` as they are: without the low-pass filters that a run adds to them, and
     /// with the normalisation that it freezes.
     pub fn of_pair_itself(mut self, folder: &Path) -> Result<Self> {
-        let shapes = shapes(folder)?;
-        self.blur = shapes.map(|[g, f]| blurred([&g, &f])).unwrap_or_default();
+        let [g, f] = shapes(folder)?;
+        self.blur = blurred([&g, &f]);
         if self.generator(0).norm == Norm::Frozen {
             self.norm = Some(Norm::Instance);
         }
@@ -82,17 +74,19 @@ fn blurred(shapes: [&GeneratorShape; 2]) -> Vec<GeneratorName> {
     blurred.map(|(name, _)| name).collect()
 }
 
-/// The shapes in the files of a pair; `None` if either has none.
-fn shapes(folder: &Path) -> Result<Option<[GeneratorShape; 2]>> {
-    let mut shapes = Vec::new();
-    for direction in Direction::BOTH {
+/// The shapes in the files of a pair.
+fn shapes(folder: &Path) -> Result<[GeneratorShape; 2]> {
+    let [g, f] = Direction::BOTH.map(|direction| {
         let path = folder.join(file_name(direction, Precision::Fp32));
-        let read = || -> Result<Option<GeneratorShape>> {
+        let read = || -> Result<GeneratorShape> {
             let about = Generator::read(&path)
                 .context("expected a folder that `export` wrote, with G.onnx and F.onnx")?;
-            about.metadata.shape.as_deref().map(GeneratorShape::from_json).transpose()
+            let shape = about.metadata.shape;
+            let shape =
+                shape.context("no `cyclegan.shape`, expected a pair that `export` wrote")?;
+            GeneratorShape::from_json(&shape)
         };
-        shapes.extend(read().with_context(|| path.display().to_string())?);
-    }
-    Ok(shapes.try_into().ok())
+        read().with_context(|| path.display().to_string())
+    });
+    Ok([g?, f?])
 }

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn the_axis_starts_at_the_least_value() {
         let lines = [-3.0, -1.0].map(|value| {
-            let entries = [("step", Value::from(1)), ("D_A", Value::from(value))];
+            let entries = [("images", Value::from(1)), ("D_A", Value::from(value))];
             entries.map(|(k, v)| (k.to_owned(), v)).into_iter().collect()
         });
         let svg = chart("Negative", &["D_A"], &lines).unwrap();
@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn long_curves_are_averaged_and_missing_ones_left_out() {
-        let line = |step: u64| {
-            let entries = [("step", Value::from(step)), ("G_A", Value::from(1.0))];
+        let line = |images: u64| {
+            let entries = [("images", Value::from(images)), ("G_A", Value::from(1.0))];
             entries.map(|(k, v)| (k.to_owned(), v)).into_iter().collect()
         };
         let lines: Vec<Map<String, Value>> = (1..=1000).map(line).collect();

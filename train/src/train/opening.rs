@@ -96,7 +96,7 @@ fn resumed(
     }
     let newest = Checkpoint::newest(&run.checkpoints())?;
     if !config.stages.is_empty() {
-        config.back_to(newest.images().unwrap_or_default());
+        config.back_to(newest.images());
     }
     if let (None, Some(option)) = (&config.distill, first_given(&args.distill, matches)?) {
         bail!("{option}: this run has no teacher, expected a run of `compress`");

@@ -52,6 +52,11 @@ fn a_run_starts_with_the_weights_of_exported_files() {
     refused(&["--init-from", &pair, "--blocks", "2"], &[other, "block2.1.weight"]);
     refused(&["--init-from", &pair, "--norm", "instance"], &[other]);
     refused(&["--init-from", &data], &["No such file"]);
+    let file = Path::new(&pair).join("G.onnx");
+    let mut model = ModelProto::decode(fs::read(&file).unwrap().as_slice()).unwrap();
+    model.metadata_props.retain(|entry| entry.key != "cyclegan.shape");
+    fs::write(&file, model.encode_to_vec()).unwrap();
+    refused(&["--init-from", &pair], &["no `cyclegan.shape`"]);
 }
 
 /// Widths, blocks, normalisation and mask head are those of the files, which have no folded normalisation.
