@@ -9,10 +9,13 @@ mod left_open;
 mod of_fast;
 mod of_files;
 
-use std::path::{Path, PathBuf};
+use std::{
+    any::TypeId,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
-use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -92,8 +95,8 @@ impl MixedPrecision {
 }
 
 /// Options of `train`.
-// clap accepts negative numbers here; `check` has better messages for them.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
+#[command(mut_args(with_negative_numbers))]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct TrainOptions {
     /// CycleGAN on unpaired images, or pix2pix on pairs with the same base name
@@ -190,7 +193,7 @@ pub struct TrainOptions {
     #[arg(long, value_enum, help_heading = "Networks")]
     pub init_type: Option<InitType>,
     /// Scale of normal, xavier and orthogonal initial weights
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0.02, help_heading = "Networks")]
+    #[arg(long, default_value_t = 0.02, help_heading = "Networks")]
     pub init_gain: f64,
 
     /// Images of each domain per iteration, in each process [compress: at least 2]
@@ -218,7 +221,7 @@ pub struct TrainOptions {
     #[arg(long, help_heading = "Data")]
     pub no_flip: bool,
     /// For images with a mask, prefer crops with at least this share of foreground
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Data")]
+    #[arg(long, default_value_t = 0.0, help_heading = "Data")]
     pub min_foreground: f64,
     /// Folders of images of neither domain, with subfolders: the generators learn to leave them
     /// unchanged
@@ -226,13 +229,7 @@ pub struct TrainOptions {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub negatives: Vec<PathBuf>,
     /// Probability that an image comes with one of them
-    #[arg(
-        long,
-        value_name = "SHARE",
-        allow_negative_numbers = true,
-        default_value_t = 1.0,
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, help_heading = "Data")]
     pub negative_share: f64,
     /// Folders of more images of A, with subfolders and without masks, for G only: the cycle loss, a teacher,
     /// --lambda-flow and --lambda-nce use them, the discriminators do not
@@ -244,100 +241,40 @@ pub struct TrainOptions {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra_b: Vec<PathBuf>,
     /// Probability that an image comes with one of them
-    #[arg(
-        long,
-        value_name = "SHARE",
-        allow_negative_numbers = true,
-        default_value_t = 1.0,
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, help_heading = "Data")]
     pub extra_share: f64,
     /// Share of the crops that get black bars at two sides, as in videos
-    #[arg(
-        long,
-        value_name = "SHARE",
-        allow_negative_numbers = true,
-        default_value_t = 0.0,
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Data")]
     pub letterbox: f64,
     /// Share of the crops that are mosaics of four crops at half their size (arXiv 2004.10934), so that the
     /// generators see smaller animals
-    #[arg(
-        long,
-        value_name = "SHARE",
-        allow_negative_numbers = true,
-        default_value_t = 0.0,
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Data")]
     pub mosaic: f64,
     /// Share of the crops whose foreground is pasted onto an image of --negatives, at a random place and size
     /// (arXiv 2012.07177), so that masks do not depend on what usually surrounds it. Images without a mask stay
     /// as they are, as do those with the output of an ONNX teacher
-    #[arg(
-        long,
-        value_name = "SHARE",
-        allow_negative_numbers = true,
-        default_value_t = 0.0,
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Data")]
     pub paste: f64,
     /// Gamma augmentation of A: darken or lighten the foreground, or the whole image if it has no mask, by
     /// a random gamma from 2^−R to 2^R
-    #[arg(
-        long,
-        value_name = "R",
-        allow_negative_numbers = true,
-        default_value_t = 0.0,
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "R", default_value_t = 0.0, help_heading = "Data")]
     pub random_gamma_a: f64,
     /// The same for B
-    #[arg(
-        long,
-        value_name = "R",
-        allow_negative_numbers = true,
-        default_value_t = 0.0,
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "R", default_value_t = 0.0, help_heading = "Data")]
     pub random_gamma_b: f64,
     /// Multiply the brightness of the foreground of A, or of the whole image if it has no mask, by a random
     /// factor from 1−B to 1+B
-    #[arg(
-        long,
-        value_name = "B",
-        allow_negative_numbers = true,
-        default_value_t = 0.0,
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "B", default_value_t = 0.0, help_heading = "Data")]
     pub random_brightness_a: f64,
     /// The same for B
-    #[arg(
-        long,
-        value_name = "B",
-        allow_negative_numbers = true,
-        default_value_t = 0.0,
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "B", default_value_t = 0.0, help_heading = "Data")]
     pub random_brightness_b: f64,
     /// Multiply the saturation of the foreground of A, or of the whole image if it has no mask, by a random
     /// factor from 1−S to 1+S
-    #[arg(
-        long,
-        value_name = "S",
-        allow_negative_numbers = true,
-        default_value_t = 0.0,
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "S", default_value_t = 0.0, help_heading = "Data")]
     pub random_saturation_a: f64,
     /// The same for B
-    #[arg(
-        long,
-        value_name = "S",
-        allow_negative_numbers = true,
-        default_value_t = 0.0,
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "S", default_value_t = 0.0, help_heading = "Data")]
     pub random_saturation_b: f64,
     /// Use at most this many images of each domain
     #[arg(long, help_heading = "Data")]
@@ -356,82 +293,53 @@ pub struct TrainOptions {
     #[arg(long, value_enum, default_value = "frame", help_heading = "Losses")]
     pub look_at: LookAt,
     /// Weight of the cycle loss A→B→A [default: 10, fast: 4, compress --run: 0]
-    #[arg(
-        long,
-        hide_default_value = true,
-        allow_negative_numbers = true,
-        default_value_t = 10.0,
-        help_heading = "Losses"
-    )]
+    #[arg(long, hide_default_value = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_a: f64,
     /// Weight of the cycle loss B→A→B [default: 10, fast: 4, compress --run: 0]
-    #[arg(
-        long,
-        hide_default_value = true,
-        allow_negative_numbers = true,
-        default_value_t = 10.0,
-        help_heading = "Losses"
-    )]
+    #[arg(long, hide_default_value = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_b: f64,
     /// Weight of the identity loss, relative to the cycle loss [default with compress --run: 0]
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0.5, help_heading = "Losses")]
+    #[arg(long, default_value_t = 0.5, help_heading = "Losses")]
     pub lambda_identity: f64,
     /// Weight of the discriminators on --d-features; --lambda-gan is that of the others
-    #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
+    #[arg(long, default_value_t = 1.0, help_heading = "Losses")]
     pub lambda_d_features: f64,
     /// Weight of PatchNCE between a generator's features of its input and of its output (CUT, arXiv 2007.15651),
     /// in addition to the cycle loss or, with --lambda-a 0 --lambda-b 0, instead of it; 1 is usual
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
+    #[arg(long, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_nce: f64,
     /// paired: weight of the L1 distance from the other image of the pair
-    #[arg(long, allow_negative_numbers = true, default_value_t = 100.0, help_heading = "Losses")]
+    #[arg(long, default_value_t = 100.0, help_heading = "Losses")]
     pub lambda_l1: f64,
     /// Weight of the mask's cross-entropy, or of its size if there are no masks [default: 1, fast: 2]
-    #[arg(
-        long,
-        hide_default_value = true,
-        allow_negative_numbers = true,
-        default_value_t = 1.0,
-        help_heading = "Losses"
-    )]
+    #[arg(long, hide_default_value = true, default_value_t = 1.0, help_heading = "Losses")]
     pub lambda_mask: f64,
     /// Weight of equivariance to small random motion and noise, which reduces flicker; 10 is usual [default: 0, fast: 3]
-    #[arg(
-        long,
-        hide_default_value = true,
-        allow_negative_numbers = true,
-        default_value_t = 0.0,
-        help_heading = "Losses"
-    )]
+    #[arg(long, hide_default_value = true, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_flow: f64,
     /// Weight of keeping the difference between successive frames, which reduces flicker; the images must be
     /// numbered frames; 10 is usual
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
+    #[arg(long, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_diff: f64,
     /// Weight of the change that the generators make to --negatives; the weight of their empty masks is
     /// --lambda-mask
-    #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
+    #[arg(long, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_negative: f64,
     /// Weight of the adversarial loss; with 0 only the discriminators on --d-features are trained, or none, for
     /// example to train only the masks of a pair from --init-from
-    #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
+    #[arg(long, default_value_t = 1.0, help_heading = "Losses")]
     #[serde(default = "one")]
     pub lambda_gan: f64,
     /// Weight of the distance, inside the mask, from the output of the generators of --init-from, to keep
     /// training near it
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
+    #[arg(long, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_init: f64,
     /// Size of the pool of generated images for each discriminator; 0 for none [default: 50, paired: 0]
     #[arg(long, help_heading = "Losses")]
     pub pool_size: Option<usize>,
 
     /// Initial learning rate of Adam
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        default_value_t = 2e-4,
-        help_heading = "Optimisation"
-    )]
+    #[arg(long, default_value_t = 2e-4, help_heading = "Optimisation")]
     pub lr: f64,
     /// Adam's decay of the first moment
     #[arg(long, default_value_t = 0.5, help_heading = "Optimisation")]
@@ -464,12 +372,7 @@ pub struct TrainOptions {
     pub max_images: Option<u64>,
     /// Train for this many minutes in total, regardless of epochs; the learning rate falls to zero at
     /// that point
-    #[arg(
-        long,
-        value_name = "MINUTES",
-        allow_negative_numbers = true,
-        help_heading = "Optimisation"
-    )]
+    #[arg(long, value_name = "MINUTES", help_heading = "Optimisation")]
     pub max_minutes: Option<f64>,
     /// Half-life, in images, of the moving average of the generators' weights, which samples and exports use; 0
     /// for no average [default: 700, fast: 2000]
@@ -477,7 +380,6 @@ pub struct TrainOptions {
         long,
         hide_default_value = true,
         value_name = "IMAGES",
-        allow_negative_numbers = true,
         default_value_t = 700.0,
         help_heading = "Optimisation"
     )]
@@ -504,13 +406,7 @@ pub struct TrainOptions {
     #[arg(long, value_enum, default_value = "kid", help_heading = "Validation")]
     pub best_by: BestBy,
     /// Share of trainA, trainB and --negatives to hold out, at least 3 images and at most 200 of each
-    #[arg(
-        long,
-        value_name = "SHARE",
-        allow_negative_numbers = true,
-        default_value_t = 0.05,
-        help_heading = "Validation"
-    )]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, help_heading = "Validation")]
     pub val_share: f64,
     /// ONNX network for KID, as in `eval --features`; none for no KID [default: EfficientNet-Lite0, which
     /// `./dev setup eval` fetches]
@@ -522,6 +418,15 @@ pub struct TrainOptions {
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pruned: Option<[Pruned; 2]>,
+}
+
+/// Lets a number be negative: `check` has better messages for that than clap.
+fn with_negative_numbers(arg: Arg) -> Arg {
+    if arg.get_value_parser().type_id() == TypeId::of::<f64>() {
+        arg.allow_negative_numbers(true)
+    } else {
+        arg
+    }
 }
 
 /// The defaults of the command line.

@@ -291,6 +291,7 @@ mod tests {
             ("--crop-size 254", "--crop-size", "multiple of 4"),
             ("--ema-half-life -1", "--ema-half-life is -1", "0 or more"),
             ("--beta1 1", "--beta1", "below 1"),
+            ("--beta1 -1", "--beta1 is -1", "below 1"),
             ("--max-minutes 0", "--max-minutes is 0", "more than 0"),
             ("--max-images 0", "--max-images is 0", "at least 1"),
             ("--lambda-negative -1", "--lambda-negative is -1", "0 or more"),
