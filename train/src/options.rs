@@ -458,11 +458,6 @@ impl TrainOptions {
         Ok(self)
     }
 
-    /// The stored options, overridden by those given on the command line.
-    pub fn overridden(self, given: &Self, matches: &ArgMatches) -> Result<Self> {
-        overridden(&self, given, matches)
-    }
-
     /// How far the colours of each domain are changed.
     pub fn jitter(&self) -> [JitterRange; 2] {
         [

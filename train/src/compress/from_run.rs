@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use clap::{ArgMatches, parser::ValueSource};
+use clap::ArgMatches;
 use tch::{Device, no_grad};
 
 use super::{
@@ -25,7 +25,7 @@ use crate::{
         build::Norm,
         generator::{Generator, GeneratorShape, NetG},
     },
-    options::TrainOptions,
+    options::{TrainOptions, is_given, overridden, set_unless_given},
     run_folder::{Config, RunFolder},
 };
 
@@ -154,10 +154,10 @@ pub fn student_options(
     args: &TrainOptions,
     matches: &ArgMatches,
 ) -> Result<TrainOptions> {
-    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let mut options = teacher.clone().overridden(args, matches)?;
-    if !given("net_g") && teacher.net_g() != NetG::Inception9Blocks {
-        options.net_g = Some(NetG::Fast);
+    let is_given = |name: &str| is_given(matches, name);
+    let mut options = overridden(teacher, args, matches)?;
+    if teacher.net_g() != NetG::Inception9Blocks {
+        set_unless_given(&mut options.net_g, Some(NetG::Fast), is_given("net-g"));
     }
     if options.net_g() != teacher.net_g() {
         options.ngf = args.ngf;
@@ -166,43 +166,23 @@ pub fn student_options(
         options.pruned = None;
     }
     // Frozen statistics need a resumed run; a new one has none.
-    if !given("norm") && options.norm == Some(Norm::Frozen) {
-        options.norm = Some(Norm::None);
+    if options.norm == Some(Norm::Frozen) {
+        set_unless_given(&mut options.norm, Some(Norm::None), is_given("norm"));
     }
     // The published student learns only from its teacher and its discriminator.
-    let losses = [
-        ("lambda_a", &mut options.lambda_a),
-        ("lambda_b", &mut options.lambda_b),
-        ("lambda_identity", &mut options.lambda_identity),
-        ("lambda_nce", &mut options.lambda_nce),
-    ];
-    for (id, weight) in losses {
-        if !given(id) {
-            *weight = 0.0;
-        }
-    }
-    if !given("max_iters") {
-        options.max_iters = None;
-    }
-    if !given("max_images") {
-        options.max_images = None;
-    }
-    if !given("max_minutes") {
-        options.max_minutes = None;
-    }
-    if !given("discriminators_first") {
-        options.discriminators_first = 0;
-    }
+    set_unless_given(&mut options.lambda_a, 0.0, is_given("lambda-a"));
+    set_unless_given(&mut options.lambda_b, 0.0, is_given("lambda-b"));
+    set_unless_given(&mut options.lambda_identity, 0.0, is_given("lambda-identity"));
+    set_unless_given(&mut options.lambda_nce, 0.0, is_given("lambda-nce"));
+    set_unless_given(&mut options.max_iters, None, is_given("max-iters"));
+    set_unless_given(&mut options.max_images, None, is_given("max-images"));
+    set_unless_given(&mut options.max_minutes, None, is_given("max-minutes"));
+    set_unless_given(&mut options.discriminators_first, 0, is_given("discriminators-first"));
     // It has no pair to stay near to, and its other parameters must learn too.
-    if !given("lambda_init") {
-        options.lambda_init = 0.0;
-    }
-    if !given("learn") {
-        options.learn.clear();
-    }
-    if !given("batch_size") {
-        options.batch_size = options.batch_size.max(2);
-    }
+    set_unless_given(&mut options.lambda_init, 0.0, is_given("lambda-init"));
+    set_unless_given(&mut options.learn, Vec::new(), is_given("learn"));
+    let batch_size = options.batch_size.max(2);
+    set_unless_given(&mut options.batch_size, batch_size, is_given("batch-size"));
     Ok(options)
 }
 

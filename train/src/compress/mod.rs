@@ -12,15 +12,15 @@ mod prune;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use clap::{ArgGroup, ArgMatches, Args, parser::ValueSource};
-use cyclegan_contract::Direction;
+use clap::{ArgGroup, ArgMatches, Args};
+use cyclegan_contract::{Direction, Metadata};
 
 use crate::{
     costs::{Compressed, Cost, Costs},
     cyclegan::{CycleGan, distill::DistillOptions},
     data::folder::Domain,
     net::generator::Generator,
-    options::{TrainOptions, is_given},
+    options::{TrainOptions, is_given, set_unless_given},
     ranks::launched,
     recipe::compress_args,
     run_folder::{Config, Distill, RunFolder},
@@ -203,15 +203,15 @@ fn of_files(args: &CompressArgs, run: RunFolder, matches: &ArgMatches) -> Result
 
 /// Chooses the channels of a student that is not pruned, unless the command line sets them.
 fn fit(budget: &Budget, options: &mut TrainOptions, matches: &ArgMatches) -> Result<()> {
-    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let is_given = |name: &str| is_given(matches, name);
     let Some(limit) = budget.limit() else {
         ensure!(
-            ["net_g", "ngf", "width", "blocks"].into_iter().any(given),
+            ["net-g", "ngf", "width", "blocks"].into_iter().any(is_given),
             "no budget, expected --max-macs or --max-ms, or the student's own --ngf, --width or --blocks"
         );
         return Ok(());
     };
-    if given("ngf") || given("width") {
+    if is_given("ngf") || is_given("width") {
         return limit.allow(&Generator::new(options.generator(0)));
     }
     limit.widen(options)
@@ -249,16 +249,11 @@ fn open(paths: &[PathBuf]) -> Result<Vec<OnnxTeacher>> {
 /// Takes the names of the domains, and the mask head, from a teacher unless the command line sets them.
 fn take_from(options: &mut TrainOptions, teacher: &OnnxTeacher, matches: &ArgMatches) {
     options.mask_head |= teacher.onnx.about.mask.is_some();
-    let said = &teacher.onnx.about.metadata;
-    let names = [
-        ("domain_a", &mut options.domain_a, &said.domain_a),
-        ("domain_b", &mut options.domain_b, &said.domain_b),
-    ];
-    for (id, name, said) in names {
-        if let Some(said) = said
-            && matches.value_source(id) != Some(ValueSource::CommandLine)
-        {
-            name.clone_from(said);
-        }
+    let Metadata { domain_a, domain_b, .. } = &teacher.onnx.about.metadata;
+    if let Some(name) = domain_a {
+        set_unless_given(&mut options.domain_a, name.clone(), is_given(matches, "domain-a"));
+    }
+    if let Some(name) = domain_b {
+        set_unless_given(&mut options.domain_b, name.clone(), is_given(matches, "domain-b"));
     }
 }

@@ -31,22 +31,39 @@ impl TrainOptions {
         );
         let narrow =
             |n: i64| u32::try_from(n).context("`cyclegan.shape` has a number out of range");
-        set_unless_given(&mut self.net_g, Some(g.net), is_given("net-g"));
-        set_unless_given(&mut self.ngf, Some(narrow(g.ngf)?), is_given("ngf"));
-        set_unless_given(&mut self.width, narrow(g.width)?, is_given("width"));
-        set_unless_given(&mut self.blocks, narrow(i64::try_from(g.blocks)?)?, is_given("blocks"));
-        set_unless_given(&mut self.norm, Some(g.norm), is_given("norm"));
-        set_unless_given(&mut self.mask_head, g.mask_head, is_given("mask-head"));
-        set_unless_given(&mut self.context, g.context, is_given("context"));
-        set_unless_given(&mut self.skip, g.skip, is_given("skip"));
-        if g.backbone && self.backbone.is_none() {
-            self.backbone = Some(folder.join(file_name(Direction::AToB, Precision::Fp32)));
-        }
-        self.add_blur(blurred([&g, &f]));
         let pruned = [&g, &f].iter().any(|shape| shape.pruned.is_some());
         let left: Option<Vec<Pruned>> = [&g, &f].iter().map(|shape| shape.left()).collect();
-        self.pruned = left.filter(|_| pruned).and_then(|left| left.try_into().ok());
+        let of_files = Self {
+            net_g: Some(g.net),
+            ngf: Some(narrow(g.ngf)?),
+            width: narrow(g.width)?,
+            blocks: narrow(i64::try_from(g.blocks)?)?,
+            norm: Some(g.norm),
+            mask_head: g.mask_head,
+            context: g.context,
+            skip: g.skip,
+            backbone: g.backbone.then(|| folder.join(file_name(Direction::AToB, Precision::Fp32))),
+            blur: blurred([&g, &f]),
+            pruned: left.filter(|_| pruned).and_then(|left| left.try_into().ok()),
+            ..Self::default()
+        };
+        self.copy_architecture(of_files, is_given);
         Ok(())
+    }
+
+    /// Copies the generators' architecture of `other`, except for options that are given.
+    pub fn copy_architecture(&mut self, other: Self, is_given: impl Fn(&str) -> bool) {
+        set_unless_given(&mut self.net_g, other.net_g, is_given("net-g"));
+        set_unless_given(&mut self.ngf, other.ngf, is_given("ngf"));
+        set_unless_given(&mut self.width, other.width, is_given("width"));
+        set_unless_given(&mut self.blocks, other.blocks, is_given("blocks"));
+        set_unless_given(&mut self.norm, other.norm, is_given("norm"));
+        set_unless_given(&mut self.mask_head, other.mask_head, is_given("mask-head"));
+        set_unless_given(&mut self.context, other.context, is_given("context"));
+        set_unless_given(&mut self.skip, other.skip, is_given("skip"));
+        self.backbone = self.backbone.take().or(other.backbone);
+        self.add_blur(other.blur);
+        self.pruned = other.pruned;
     }
 
     /// The same for the generators of `folder` as they are: without the low-pass filters that a run adds to them, and

@@ -5,13 +5,13 @@
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::{ArgMatches, parser::ValueSource};
+use clap::ArgMatches;
 
 use super::TrainArgs;
 use crate::{
     checkpoint::Checkpoint,
     compress, onnx_generator,
-    options::{TrainOptions, first_given, is_given, set_unless_given},
+    options::{TrainOptions, first_given, is_given, overridden},
     ranks::launched,
     recipe::{self, Recipe},
     run_folder::{Began, Config, RunFolder},
@@ -46,10 +46,10 @@ pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<Open
     if !config.stages.is_empty() {
         // The pair is written with it after each stage, perhaps hours from now.
         onnx_generator::runtime()?;
-        for (option, id) in [("--max-images", "max_images"), ("--max-minutes", "max_minutes")] {
+        for option in ["max-images", "max-minutes"] {
             ensure!(
-                matches.value_source(id) != Some(ValueSource::CommandLine),
-                "{option}: the stages of a recipe have lengths of their own, set `images` or `minutes` there"
+                !is_given(matches, option),
+                "--{option}: the stages of a recipe have lengths of their own, set `images` or `minutes` there"
             );
         }
         if config.stage().is_none() {
@@ -81,7 +81,9 @@ fn resumed(
         config.stages.truncate(recipe.stages.len());
         for (i, mut stage) in recipe.stages.into_iter().enumerate() {
             if config.init_from.is_some() {
-                same_generators(&mut stage.train, &begun, &stage.given);
+                // They may come from an exported pair.
+                let is_given = |name: &str| stage.given.contains(name);
+                stage.train.copy_architecture(begun.clone(), is_given);
             }
             let is_given = |name: &str| stage.given.contains(name) || is_given(matches, name);
             stage.train.set_defaults_of_fast(is_given);
@@ -167,29 +169,11 @@ fn check_student(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Copies the generators' options of `begun`, which may come from an exported pair, except for those that the recipe
-/// has `given`.
-fn same_generators(options: &mut TrainOptions, begun: &TrainOptions, given: &BTreeSet<String>) {
-    let begun = begun.clone();
-    let is_given = |name: &str| given.contains(name);
-    set_unless_given(&mut options.net_g, begun.net_g, is_given("net-g"));
-    set_unless_given(&mut options.ngf, begun.ngf, is_given("ngf"));
-    set_unless_given(&mut options.width, begun.width, is_given("width"));
-    set_unless_given(&mut options.blocks, begun.blocks, is_given("blocks"));
-    set_unless_given(&mut options.norm, begun.norm, is_given("norm"));
-    set_unless_given(&mut options.mask_head, begun.mask_head, is_given("mask-head"));
-    set_unless_given(&mut options.context, begun.context, is_given("context"));
-    set_unless_given(&mut options.skip, begun.skip, is_given("skip"));
-    options.backbone = options.backbone.take().or(begun.backbone);
-    options.add_blur(begun.blur);
-    options.pruned = begun.pruned;
-}
-
 /// Overrides the options of all stages by those of the command line.
 fn override_options(config: &mut Config, given: &TrainOptions, matches: &ArgMatches) -> Result<()> {
-    config.train = config.train.clone().overridden(given, matches)?;
+    config.train = overridden(&config.train, given, matches)?;
     for stage in &mut config.stages {
-        stage.train = stage.train.clone().overridden(given, matches)?;
+        stage.train = overridden(&stage.train, given, matches)?;
     }
     Ok(())
 }
