@@ -104,7 +104,6 @@ pub struct TrainOptions {
     pub mode: Mode,
     /// Train and export one generator; in unpaired mode --lambda-a and --lambda-b must be 0
     #[arg(long, value_enum)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<GeneratorName>,
     /// Name of domain A, written into the models
     #[arg(long, default_value = "A")]
@@ -160,7 +159,7 @@ pub struct TrainOptions {
     /// Train only those parameters of the generators whose names in an exported file start with one of these
     /// prefixes; `seen` is the prefix of the layers that --backbone adds
     #[arg(long, value_name = "PREFIX", value_delimiter = ',', help_heading = "Networks")]
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub learn: Vec<String>,
     /// `fast`: a skip connection that carries detail past the blocks, at almost no cost; can be added to a pair
     /// with --init-from
@@ -169,7 +168,7 @@ pub struct TrainOptions {
     /// `fast`: a low-pass filter before the second downsampling of these generators (BlurPool, arXiv 1904.11486),
     /// against flicker; can be added to a pair with --init-from, and to a run with --resume, and they must then adapt
     #[arg(long, value_enum, value_name = "G,F", value_delimiter = ',', help_heading = "Networks")]
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blur: Vec<GeneratorName>,
     /// Discriminator
     #[arg(long, value_enum, default_value = "basic", help_heading = "Networks")]
@@ -187,7 +186,6 @@ pub struct TrainOptions {
     /// Pretrained ONNX network, N×3×H×W in [−1, 1], whose features of real and generated images are the input of
     /// additional discriminators (arXiv 2111.01007); not the network that `eval` scores with
     #[arg(long, value_name = "FILE", help_heading = "Networks")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub d_features: Option<PathBuf>,
     /// Distribution of the initial weights [default: normal, fast: kaiming]
     #[arg(long, value_enum, help_heading = "Networks")]
@@ -328,7 +326,6 @@ pub struct TrainOptions {
     /// Weight of the adversarial loss; with 0 only the discriminators on --d-features are trained, or none, for
     /// example to train only the masks of a pair from --init-from
     #[arg(long, default_value_t = 1.0, help_heading = "Losses")]
-    #[serde(default = "one")]
     pub lambda_gan: f64,
     /// Weight of the distance, inside the mask, from the output of the generators of --init-from, to keep
     /// training near it
@@ -411,12 +408,10 @@ pub struct TrainOptions {
     /// ONNX network for KID, as in `eval --features`; none for no KID [default: EfficientNet-Lite0, which
     /// `./dev setup eval` fetches]
     #[arg(long, value_name = "FILE", help_heading = "Validation")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub val_features: Option<PathBuf>,
 
     /// Channels of G and F that are left after pruning
     #[arg(skip)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pruned: Option<[Pruned; 2]>,
 }
 
@@ -517,8 +512,4 @@ pub fn set_unless_given<T>(option: &mut T, value: T, is_given: bool) {
     if !is_given {
         *option = value;
     }
-}
-
-fn one() -> f64 {
-    1.0
 }

@@ -34,21 +34,17 @@ pub struct Config {
     /// The data set's folder.
     pub data: PathBuf,
     /// The folder of exported generators that it started with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
     /// The training options.
     pub train: TrainOptions,
     /// The distillation options, if it has a teacher.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distill: Option<Distill>,
     /// The stages of its recipe, if it has one; `train` has the options of the current stage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
     /// Arguments of `compress` after the last stage.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compress: Option<Vec<String>>,
     /// Arguments of `export` after the last stage, or the student.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Vec<String>>,
 }
 
@@ -58,7 +54,6 @@ pub struct Stage {
     /// Its name.
     pub name: String,
     /// When it started, if it has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Began>,
     /// Its options; its length is `max-images` or `max-minutes`, counted from its start.
     pub train: TrainOptions,
@@ -121,13 +116,10 @@ impl Config {
 #[serde(rename_all = "kebab-case")]
 pub struct Distill {
     /// The teacher's run, if it runs in every iteration: a folder within the run's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<PathBuf>,
     /// The output of G's teacher for trainA: a folder within the run's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated_a: Option<PathBuf>,
     /// The output of F's teacher for trainB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated_b: Option<PathBuf>,
     /// Whether these teachers have a mask output.
     pub masked: [bool; 2],
@@ -278,5 +270,46 @@ impl RunFolder {
 
     fn config_path(&self) -> PathBuf {
         self.path.join("config.toml")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    #[test]
+    fn options_that_are_not_set_are_left_out_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        let arguments = DistillOptions::augment_args(Command::new("x")).get_matches_from(["x"]);
+        let options = DistillOptions::from_arg_matches(&arguments).unwrap();
+        let distill = Distill {
+            run: None,
+            generated_a: None,
+            generated_b: None,
+            masked: [false; 2],
+            options,
+        };
+        let train = TrainOptions::default();
+        let stage = Stage {
+            name: "one".to_owned(),
+            began: None,
+            train: train.clone(),
+            given: BTreeSet::new(),
+        };
+        let config = Config {
+            distill: Some(distill),
+            stages: vec![stage],
+            ..Config::new("x".into(), train)
+        };
+        run.write_config(&config).unwrap();
+        let text = fs::read_to_string(run.config_path()).unwrap();
+        for key in ["init_from", "compress", "export", "run", "generated-a", "began", "only"] {
+            assert!(!text.lines().any(|line| line.starts_with(&format!("{key} "))), "{text}");
+        }
+        run.write_config(&run.config().unwrap()).unwrap();
+        assert_eq!(fs::read_to_string(run.config_path()).unwrap(), text);
     }
 }
