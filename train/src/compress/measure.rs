@@ -6,14 +6,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use cyclegan_contract::{
-    Metadata, decode,
+    ElementType, Metadata, decode,
     onnx::{DataType, Message},
 };
 use tch::{Device, Kind};
 
 use crate::{
     costs::Cost,
-    export::{graph::Element, model::build},
+    export::model::build,
     net::{
         cost::{macs, macs_at_output_size},
         generator::Generator,
@@ -50,7 +50,7 @@ pub fn cost_of_file(path: &Path, onnx: &mut OnnxGenerator, side: u32) -> Result<
 pub fn milliseconds(generator: &Generator, side: u32) -> Result<f64> {
     let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
     let (folded, weights) = generator.folded(params.weights(Kind::Float));
-    let model = build(&folded, &weights, &Metadata::default(), Element::F32);
+    let model = build(&folded, &weights, &Metadata::default(), ElementType::F32);
     OnnxGenerator::from_bytes(&model.encode_to_vec(), 0)?.milliseconds(side)
 }
 

@@ -169,7 +169,7 @@ fn of_files(args: &CompressArgs, run: RunFolder, matches: &ArgMatches) -> Result
     check(&options, args)?;
     let mut teachers = open(&args.teacher)?;
     for teacher in &teachers {
-        options.check_generated(usize::from(teacher.direction == Direction::BToA))?;
+        options.check_generated(teacher.direction as usize)?;
         take_from(&mut options, teacher, matches);
     }
     let has = Direction::BOTH.map(|d| teachers.iter().any(|teacher| teacher.direction == d));

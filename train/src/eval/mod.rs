@@ -187,7 +187,7 @@ pub fn usual_network() -> Result<PathBuf> {
 /// The generators of a folder; each variant is a candidate.
 fn pair(folder: &Path, name: &str) -> Result<Vec<Candidate>> {
     let mut candidates = Vec::new();
-    for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
+    for precision in Precision::ALL {
         let name = match precision {
             Precision::Fp32 => name.to_owned(),
             Precision::Fp16 => format!("{name} fp16"),

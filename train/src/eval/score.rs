@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use cyclegan_contract::Direction;
 use image::RgbImage;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -131,7 +130,7 @@ impl<'a> Scorer<'a> {
         let clip = self.args.clip.as_deref().map(|path| self.clip(path)).transpose()?;
         let mut scores = Vec::new();
         for k in 0..candidates.len() {
-            let way = usize::from(candidates[k].direction == Direction::BToA);
+            let way = candidates[k].direction as usize;
             let mut score = self.outputs(&mut candidates[k], way, real[1 - way].as_ref())?;
             self.changes(&mut candidates[k].onnx, way, &mut score)?;
             if let Some((frames, motion)) = clip.as_ref().filter(|_| way == 0) {

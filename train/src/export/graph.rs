@@ -2,40 +2,32 @@
 
 //! An ONNX graph under construction: each call adds a node and names its result.
 
-use cyclegan_contract::onnx::{
-    AttributeProto, AttributeType, DataType, DimensionProto, GraphProto, NodeProto, TensorProto,
-    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, dimension,
+use cyclegan_contract::{
+    ElementType,
+    onnx::{
+        AttributeProto, AttributeType, DataType, DimensionProto, GraphProto, NodeProto,
+        TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, dimension,
+    },
 };
 use half::f16;
 
-/// Element type of weights and pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    /// 32-bit floats.
-    F32,
-    /// 16-bit floats.
-    F16,
-}
-
-impl Element {
-    fn data_type(self) -> DataType {
-        match self {
-            Self::F32 => DataType::Float,
-            Self::F16 => DataType::Float16,
-        }
+fn data_type(element: ElementType) -> DataType {
+    match element {
+        ElementType::F32 => DataType::Float,
+        ElementType::F16 => DataType::Float16,
     }
 }
 
 /// Nodes and weights, collected in order.
 #[derive(Debug)]
 pub struct GraphBuilder {
-    element: Element,
+    element: ElementType,
     graph: GraphProto,
 }
 
 impl GraphBuilder {
     /// An empty graph whose numbers are `element`.
-    pub fn new(name: &str, element: Element) -> Self {
+    pub fn new(name: &str, element: ElementType) -> Self {
         let graph = GraphProto { name: name.to_owned(), ..GraphProto::default() };
         Self { element, graph }
     }
@@ -74,10 +66,10 @@ impl GraphBuilder {
     /// Adds a weight and returns its name.
     pub fn weight(&mut self, name: &str, dims: &[i64], values: &[f32]) -> String {
         let raw_data = match self.element {
-            Element::F32 => little_endian(values, |v| v.to_le_bytes()),
-            Element::F16 => little_endian(values, |&v| f16::from_f32(v).to_le_bytes()),
+            ElementType::F32 => little_endian(values, |v| v.to_le_bytes()),
+            ElementType::F16 => little_endian(values, |&v| f16::from_f32(v).to_le_bytes()),
         };
-        self.initializer(name, dims, self.element.data_type(), raw_data)
+        self.initializer(name, dims, data_type(self.element), raw_data)
     }
 
     /// Adds a number, once, and returns its name.
@@ -140,7 +132,7 @@ impl GraphBuilder {
             dynamic("width"),
         ];
         let tensor_type = TensorTypeProto {
-            elem_type: self.element.data_type() as i32,
+            elem_type: data_type(self.element) as i32,
             shape: Some(TensorShapeProto { dim: shape }),
         };
         ValueInfoProto {

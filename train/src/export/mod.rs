@@ -20,7 +20,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use cyclegan_contract::{
-    Direction, Metadata, Precision, file_name,
+    Direction, ElementType, Metadata, Precision, file_name,
     onnx::{Message, ModelProto},
 };
 use cyclegan_output::write_beside;
@@ -38,7 +38,6 @@ use crate::{
     run_folder::{Config, RunFolder},
 };
 use frames::References;
-use graph::Element;
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
@@ -193,7 +192,7 @@ fn write_all(pair: &Pair, args: &ExportArgs) -> Result<Vec<Written>> {
             break;
         }
         let data = args.calibrate.as_deref().unwrap_or(&pair.config.data);
-        let domain = ["trainA", "trainB"][index(direction)];
+        let domain = ["trainA", "trainB"][direction as usize];
         let metadata = pair.metadata(direction)?;
         let frames = frames::read(data, domain, args.calibration_images, &metadata)?;
         let float32 = args.out.join(file_name(direction, Precision::Fp32));
@@ -240,7 +239,8 @@ struct Pair {
 impl Pair {
     fn of((config, model): (Config, Shown)) -> Self {
         let (size, trained) = (config.train.short_side(), config.trained());
-        let directions = Direction::BOTH.into_iter().filter(|&direction| trained[index(direction)]);
+        let directions =
+            Direction::BOTH.into_iter().filter(|&direction| trained[direction as usize]);
         let directions = directions.collect();
         Self { config, model, size, directions }
     }
@@ -268,7 +268,7 @@ impl Pair {
         let write = |&direction: &Direction| {
             let name = file_name(direction, Precision::Fp32);
             let weights = self.weights(direction);
-            let bytes = self.build(direction, Element::F32)?.encode_to_vec();
+            let bytes = self.build(direction, ElementType::F32)?.encode_to_vec();
             let path = out.join(&name);
             let is_new = fs::read(&path).ok().as_ref() != Some(&bytes);
             let worst = write_checked(&path, &bytes, |onnx| {
@@ -290,9 +290,9 @@ impl Pair {
         references: &References,
     ) -> Result<Written> {
         let (precision, model, kept) = match variant {
-            Variant::Fp16 => (Precision::Fp16, self.build(direction, Element::F16)?, None),
+            Variant::Fp16 => (Precision::Fp16, self.build(direction, ElementType::F16)?, None),
             Variant::Int8 => {
-                let float32 = self.build(direction, Element::F32)?;
+                let float32 = self.build(direction, ElementType::F32)?;
                 let int8 = int8::quantise(&float32, references, args.float_share)?;
                 (Precision::Int8, int8.model, Some(int8.kept))
             }
@@ -315,17 +315,17 @@ impl Pair {
         Ok(Written { name, check })
     }
 
-    fn build(&self, direction: Direction, element: Element) -> Result<ModelProto> {
+    fn build(&self, direction: Direction, element: ElementType) -> Result<ModelProto> {
         let (folded, weights) = self.network(direction).folded(self.weights(direction));
         Ok(model::build(&folded, &weights, &self.metadata(direction)?, element))
     }
 
     fn network(&self, direction: Direction) -> &Generator {
-        &self.model.networks[index(direction)]
+        &self.model.networks[direction as usize]
     }
 
     fn weights(&self, direction: Direction) -> Weights {
-        self.model.params[index(direction)].weights(Kind::Float)
+        self.model.params[direction as usize].weights(Kind::Float)
     }
 
     /// The short side at which arithmetic is counted, pixels: that of the filter.
@@ -385,9 +385,4 @@ fn write_checked<T>(
             let _ = fs::remove_file(&beside);
         })
         .with_context(|| path.display().to_string())
-}
-
-/// Index of a direction's generator in a run's pair.
-fn index(direction: Direction) -> usize {
-    usize::from(direction == Direction::BToA)
 }

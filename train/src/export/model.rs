@@ -3,12 +3,12 @@
 //! A generator as an ONNX model under the contract.
 
 use cyclegan_contract::{
-    Metadata,
+    ElementType, Metadata,
     onnx::{GraphProto, ModelProto, OperatorSetIdProto},
 };
 
 use super::{
-    graph::{Element, GraphBuilder, int},
+    graph::{GraphBuilder, int},
     layers,
 };
 use crate::net::{generator::Generator, layer::Layer, params::Weights};
@@ -22,7 +22,7 @@ pub fn build(
     generator: &Generator,
     weights: &Weights,
     metadata: &Metadata,
-    element: Element,
+    element: ElementType,
 ) -> ModelProto {
     ModelProto {
         ir_version: IR_VERSION,
@@ -35,7 +35,7 @@ pub fn build(
 }
 
 /// `input` N×3×H×W to `output` N×3×H×W and, with a mask head, `mask` N×1×H×W.
-pub fn graph(generator: &Generator, weights: &Weights, element: Element) -> GraphProto {
+pub fn graph(generator: &Generator, weights: &Weights, element: ElementType) -> GraphProto {
     let mut graph = GraphBuilder::new("generator", element);
     graph.input(layers::PICTURE, 3);
     graph.output("output", 3);

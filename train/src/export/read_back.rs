@@ -6,14 +6,15 @@ use std::{collections::HashMap, fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use cyclegan_contract::{
-    Direction, Generator as Contract, Precision, file_name,
+    Direction, ElementType, Generator as Contract, Precision, file_name,
     onnx::{DataType, GraphProto, Message, ModelProto, NodeProto, TensorProto},
 };
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
-use super::{graph::Element, model};
+use super::model;
 use crate::net::{
     build::Norm,
+    frozen::values,
     generator::{Generator, GeneratorShape},
     init::InitType,
     params::Params,
@@ -50,10 +51,12 @@ fn one(path: &Path, network: &Generator, params: &Params) -> Result<()> {
     let shape = GeneratorShape { context, skip, blur, backbone, ..network.shape.clone() };
     let without = Generator::new(shape);
     let expected = Params::new(&without.layout, InitType::Normal, 1.0, Device::Cpu);
-    let expected = model::graph(&without, &expected.weights(Kind::Float), Element::F32);
+    let expected = model::graph(&without, &expected.weights(Kind::Float), ElementType::F32);
     same_architecture(&found, &expected)?;
     params.fill(|name| match (names.get(name), params.get(name)) {
-        (Some(tensor), _) => values(tensor),
+        (Some(tensor), _) => values(tensor)?.with_context(|| {
+            format!("weight {name} is not float32, expected a file that `export` wrote")
+        }),
         (None, Some(own)) => Ok(own.detach().copy()),
         (None, None) => bail!("no weight {name}"),
     })
@@ -116,20 +119,10 @@ fn differing(what: &str, found: &[String], expected: &[String]) -> Result<()> {
     )
 }
 
-fn values(tensor: &TensorProto) -> Result<Tensor> {
-    let name = &tensor.name;
-    let bytes = 4 * tensor.dims.iter().product::<i64>() as usize;
-    ensure!(
-        tensor.data_type == DataType::Float as i32 && tensor.raw_data.len() == bytes,
-        "weight `{name}` is not raw float32, expected a file that `export` wrote"
-    );
-    Ok(Tensor::f_from_data_size(&tensor.raw_data, &tensor.dims, Kind::Float)?)
-}
-
 #[cfg(test)]
 mod tests {
     use cyclegan_contract::Metadata;
-    use tch::no_grad;
+    use tch::{Tensor, no_grad};
 
     use super::*;
     use crate::{
@@ -199,7 +192,7 @@ mod tests {
         for (i, direction) in Direction::BOTH.into_iter().enumerate() {
             let weights = model.generators[i].shown().weights(Kind::Float);
             let metadata = Metadata { direction: Some(direction), ..Metadata::default() };
-            let model = model::build(&model.networks[i], &weights, &metadata, Element::F32);
+            let model = model::build(&model.networks[i], &weights, &metadata, ElementType::F32);
             let name = file_name(direction, Precision::Fp32);
             fs::write(folder.path().join(name), model.encode_to_vec()).unwrap();
         }
@@ -233,7 +226,8 @@ mod tests {
         // The reverse is refused, because it would lose weights.
         let without = CycleGan::new(&options(false), Device::Cpu).unwrap();
         let weights = new.generators[0].shown().weights(Kind::Float);
-        let model = model::build(&new.networks[0], &weights, &Metadata::default(), Element::F32);
+        let model =
+            model::build(&new.networks[0], &weights, &Metadata::default(), ElementType::F32);
         fs::write(folder.path().join("G.onnx"), model.encode_to_vec()).unwrap();
         let error = format!("{:#}", read(folder.path(), &without).unwrap_err());
         let path =

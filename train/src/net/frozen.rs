@@ -275,8 +275,8 @@ fn op(node: &NodeProto) -> Result<Option<Op>> {
     }))
 }
 
-/// A float32 constant; `None` for other types, which no known operator reads.
-pub(super) fn values(tensor: &TensorProto) -> Result<Option<Tensor>> {
+/// A float32 constant; `None` for other types.
+pub fn values(tensor: &TensorProto) -> Result<Option<Tensor>> {
     if tensor.data_type != DataType::Float as i32 {
         return Ok(None);
     }
@@ -297,7 +297,7 @@ pub(super) fn values(tensor: &TensorProto) -> Result<Option<Tensor>> {
 
 #[cfg(test)]
 mod tests {
-    use cyclegan_contract::onnx::Message;
+    use cyclegan_contract::{ElementType, Metadata, onnx::Message};
 
     use super::*;
     use crate::{
@@ -305,7 +305,7 @@ mod tests {
             self,
             features::{FeatureNetwork, Scaling},
         },
-        export::{graph::Element, model},
+        export::model,
         net::{
             build::Norm,
             generator::{Generator, GeneratorShape, NetG},
@@ -334,9 +334,9 @@ mod tests {
         let generator = Generator::new(shape);
         tch::manual_seed(5);
         let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
-        let metadata = cyclegan_contract::Metadata::default();
+        let metadata = Metadata::default();
         let weights = params.weights(Kind::Float);
-        let bytes = model::build(&generator, &weights, &metadata, Element::F32).encode_to_vec();
+        let bytes = model::build(&generator, &weights, &metadata, ElementType::F32).encode_to_vec();
         let path = folder.join("features.onnx");
         fs::write(&path, bytes).unwrap();
         (generator, params, path)

@@ -4,15 +4,18 @@
 
 use std::{fs, path::Path};
 
-use cyclegan_contract::onnx::{Message, ModelProto, OperatorSetIdProto};
-use cyclegan_train::export::graph::{Element, GraphBuilder, int, ints};
+use cyclegan_contract::{
+    ElementType,
+    onnx::{Message, ModelProto, OperatorSetIdProto},
+};
+use cyclegan_train::export::graph::{GraphBuilder, int, ints};
 use image::{GrayImage, Rgb, RgbImage};
 
 use crate::common::{fails, run};
 
 /// Writes a network: a 1×1 convolution from RGB to `outs` channels, and the operators after it.
 fn network(path: &Path, outs: i64, weights: &[f32], biases: &[f32], last: Option<&str>) {
-    let mut graph = GraphBuilder::new("segmenter", Element::F32);
+    let mut graph = GraphBuilder::new("segmenter", ElementType::F32);
     graph.input("picture", 3);
     graph.weight("w", &[outs, 3, 1, 1], weights);
     graph.weight("b", &[outs], biases);

@@ -5,15 +5,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cyclegan_contract::onnx::{DataType, GraphProto, NodeProto, TensorProto};
+use cyclegan_contract::{
+    ElementType,
+    onnx::{DataType, GraphProto, NodeProto, TensorProto},
+};
 
 use super::{plan::Plan, range::Grid, weights::IntegerWeights};
-use crate::export::graph::{Element, GraphBuilder, int, little_endian};
+use crate::export::graph::{GraphBuilder, int, little_endian};
 
 /// The graph with quantised inputs and outputs of the operators of `plan`.
 pub fn rounded(graph: &GraphProto, plan: &Plan<'_>, grids: &HashMap<String, Grid>) -> GraphProto {
     let floats = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-    let out = GraphBuilder::new(&graph.name, Element::F32);
+    let out = GraphBuilder::new(&graph.name, ElementType::F32);
     let mut writer = Writer { plan, grids, floats, out };
     graph.input.iter().for_each(|input| writer.round(&input.name));
     for (i, node) in graph.node.iter().enumerate() {

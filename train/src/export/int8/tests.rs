@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use cyclegan_contract::onnx::{Message, ModelProto};
+use cyclegan_contract::{
+    ElementType,
+    onnx::{Message, ModelProto},
+};
 use ort::value::TensorRef;
 use tch::Tensor;
 
@@ -16,7 +19,7 @@ use super::{
 use crate::{
     export::{
         frames::{Frame, References},
-        graph::{Element, GraphBuilder, ints},
+        graph::{GraphBuilder, ints},
         model,
     },
     net::{
@@ -48,7 +51,7 @@ fn model(net: NetG, norm: Norm, mask_head: bool) -> ModelProto {
     let generator = Generator::new(shape);
     let params = Params::new(&generator.layout, InitType::Kaiming, 0.02, tch::Device::Cpu);
     let weights = params.weights(tch::Kind::Float);
-    model::build(&generator, &weights, &Default::default(), Element::F32)
+    model::build(&generator, &weights, &Default::default(), ElementType::F32)
 }
 
 fn references(model: &ModelProto) -> References {
@@ -74,7 +77,7 @@ fn a_larger_float_share_reduces_the_difference() {
 /// A 2×2 convolution of a 2×2 image with ReLU, computed by hand from the integers in the graph.
 #[test]
 fn a_quantised_convolution_matches_the_formula() {
-    let mut graph = GraphBuilder::new("one", Element::F32);
+    let mut graph = GraphBuilder::new("one", ElementType::F32);
     let weight: Vec<f32> = (0..24).map(|i| (i as f32 * 0.7).sin()).collect();
     let bias = [0.3, -0.2];
     graph.weight("w", &[2, 3, 2, 2], &weight);
