@@ -5,11 +5,14 @@
 mod colour;
 mod segmenter;
 
-use std::{fs, path::Path, path::PathBuf, sync::atomic::Ordering};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{ArgGroup, Args};
-use image::{GrayImage, ImageFormat, RgbImage};
+use image::{GrayImage, RgbImage};
 use indicatif::ProgressBar;
 use tch::{Kind, Tensor, kind::FLOAT_CPU};
 
@@ -62,8 +65,7 @@ impl Finder {
     /// The probability that each pixel is foreground: 1×1×H×W in [0, 1].
     fn inside(&mut self, picture: &RgbImage, args: &MasksArgs) -> Result<Tensor> {
         let (width, height) = picture.dimensions();
-        let rect = [0.0, 0.0, f64::from(width), f64::from(height)];
-        let at = |size| pixels::to_tensor(&View { rect, size, flip: false }.of_rgb(picture));
+        let at = |size| pixels::to_tensor(&View::stretched((width, height), size).of_rgb(picture));
         Ok(match self {
             Self::Colour(hues) => args.colour.inside(*hues, &at((width, height))),
             Self::Network(segmenter) => {
@@ -153,12 +155,7 @@ fn one(
     };
     let mask = grey(&inside)?;
     counts.empty += usize::from(mask.iter().all(|&v| v < 128));
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
-    let mut png = std::io::Cursor::new(Vec::new());
-    mask.write_to(&mut png, ImageFormat::Png)?;
-    cyclegan_output::write_beside(path, png.get_ref())?;
+    pixels::write_png(&mask, path)?;
     counts.written += 1;
     Ok(())
 }

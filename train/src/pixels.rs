@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Conversion between byte images and tensors in [−1, 1].
+//! Conversion between byte images and tensors in [−1, 1], and PNG files.
 
-use image::{GrayImage, RgbImage};
+use std::{fs, io::Cursor, path::Path};
+
+use anyhow::{Context, Result};
+use cyclegan_output::write_beside;
+use image::{EncodableLayout, GrayImage, ImageBuffer, ImageFormat, PixelWithColorType, RgbImage};
 use tch::{Kind, Tensor};
 
 /// The values of a tensor on any device, row by row.
@@ -37,4 +41,18 @@ pub fn to_picture(tensor: &Tensor) -> RgbImage {
     let count = pixels.len();
     bytes.copy_data(&mut pixels, count);
     RgbImage::from_raw(w, h, pixels).expect("as many bytes as the size says")
+}
+
+/// Writes an image as PNG; creates the folder if it does not exist.
+pub fn write_png<P>(picture: &ImageBuffer<P, Vec<P::Subpixel>>, path: &Path) -> Result<()>
+where
+    P: PixelWithColorType,
+    [P::Subpixel]: EncodableLayout,
+{
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png)?;
+    write_beside(path, png.get_ref())
 }

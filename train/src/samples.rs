@@ -117,16 +117,6 @@ fn shown(data: &Path, train: &[Domain; 2], paired: bool) -> Result<[Domain; 2]> 
     Ok([a.unwrap_or_else(|| train[0].clone()), b.unwrap_or_else(|| train[1].clone())])
 }
 
-/// Writes an image; creates the folder if it does not exist.
-pub fn write(picture: &RgbImage, path: &Path) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
-    let mut png = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut png, image::ImageFormat::Png)?;
-    cyclegan_output::write_beside(path, png.get_ref())
-}
-
 /// Deletes every second sample of a run if there are too many, except for the newest and the oldest: in
 /// long runs they are farther apart.
 pub fn thin(folder: &Path) -> Result<()> {
@@ -145,13 +135,7 @@ pub fn thin(folder: &Path) -> Result<()> {
 
 fn tile(path: &Path) -> Result<Tensor> {
     let picture = decode::rgb(path)?;
-    let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));
-    let side = w.min(h);
-    let view = View {
-        rect: [(w - side) / 2.0, (h - side) / 2.0, side, side],
-        size: (SIDE, SIDE),
-        flip: false,
-    };
+    let view = View::square(picture.dimensions(), SIDE);
     Ok(pixels::to_tensor(&view.of_rgb(&picture)).squeeze_dim(0))
 }
 

@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::{ArgMatches, Args};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 use tch::{Device, Tensor};
 
@@ -38,6 +38,7 @@ use crate::{
     interrupt, memory,
     net::{build::Norm, generator::Generator},
     options::{GeneratorName, MixedPrecision, TrainOptions},
+    progress,
     ranks::{Launch, Ranks},
     recipe,
     run_folder::{Began, Config, Distill, RunFolder},
@@ -456,11 +457,8 @@ impl Session {
     }
 
     fn bar(&self) -> ProgressBar {
-        let style = "{bar:30} {pos}/{len} {per_sec} eta {eta}";
-        let style =
-            ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = match self.output {
-            Some(_) => ProgressBar::new(0).with_style(style),
+            Some(_) => progress::bar(0, "{bar:30} {pos}/{len} {per_sec} eta {eta}"),
             None => ProgressBar::hidden(),
         };
         bar.with_position(self.model.images)

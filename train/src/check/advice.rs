@@ -209,6 +209,7 @@ fn listed(names: impl Iterator<Item = String>) -> String {
     }
 }
 
-fn file_name(path: &Path) -> String {
+/// The name of a file without its folder.
+pub fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

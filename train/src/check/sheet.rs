@@ -8,10 +8,10 @@ use anyhow::{Result, bail};
 use cyclegan_output::{page, write_beside};
 use image::{GenericImage, RgbImage};
 
-use super::advice::Finding;
+use super::advice::{Finding, file_name};
 use crate::{
     data::{decode, folder::Domain, view::View},
-    samples,
+    pixels::write_png,
 };
 
 /// Side of an image on the sheet, pixels.
@@ -25,7 +25,7 @@ const ROW: u32 = 12;
 pub fn write(path: &Path, folders: &[(String, Domain)], findings: &[Finding]) -> Result<()> {
     match path.extension().and_then(|e| e.to_str()) {
         Some("html") => write_beside(path, html(folders, findings)?.as_bytes()),
-        Some("png") => samples::write(&png(folders), path),
+        Some("png") => write_png(&png(folders), path),
         _ => bail!("{}: expected a name ending in .html or .png", path.display()),
     }
 }
@@ -43,7 +43,7 @@ fn html(folders: &[(String, Domain)], findings: &[Finding]) -> Result<String> {
     for finding in findings {
         body += &format!("<p class=\"warning\">{}</p>", page::escape(&finding.line));
         let shown = finding.pictures.iter().take(SHOWN);
-        body += &grid(&mut shown.filter_map(|path| Some((name(path), tile(path, None)?))))?;
+        body += &grid(&mut shown.filter_map(|path| Some((file_name(path), tile(path, None)?))))?;
     }
     for (folder, domain) in folders {
         let title =
@@ -73,17 +73,14 @@ fn tiles(domain: &Domain) -> impl Iterator<Item = (String, RgbImage)> {
     let places = (0..all.min(SHOWN)).map(move |i| i * all / all.min(SHOWN));
     places.filter_map(|i| {
         let mask = domain.masks.get(i).and_then(Option::as_ref);
-        Some((name(&domain.images[i]), tile(&domain.images[i], mask)?))
+        Some((file_name(&domain.images[i]), tile(&domain.images[i], mask)?))
     })
 }
 
 /// The central square of an image, darkened outside its mask.
 fn tile(path: &Path, mask: Option<&PathBuf>) -> Option<RgbImage> {
     let picture = decode::rgb(path).ok()?;
-    let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));
-    let side = w.min(h);
-    let rect = [(w - side) / 2.0, (h - side) / 2.0, side, side];
-    let view = View { rect, size: (SIDE, SIDE), flip: false };
+    let view = View::square(picture.dimensions(), SIDE);
     let mut tile = view.of_rgb(&picture);
     let mask = mask.and_then(|mask| decode::mask(mask).ok());
     if let Some(mask) = mask.filter(|mask| mask.dimensions() == picture.dimensions()) {
@@ -94,8 +91,4 @@ fn tile(path: &Path, mask: Option<&PathBuf>) -> Option<RgbImage> {
         }
     }
     Some(tile)
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -18,7 +18,6 @@ use crate::{
     onnx_generator::OnnxGenerator,
     pixels, progress,
     run_folder::RunFolder,
-    samples,
 };
 
 /// A generator file that teaches one direction.
@@ -73,7 +72,7 @@ impl OnnxTeacher {
                     let generated = generated.with_context(|| {
                         format!("{} on {}", self.path.display(), image.display())
                     })?;
-                    samples::write(&pixels::to_picture(&generated.image), output)?;
+                    pixels::write_png(&pixels::to_picture(&generated.image), output)?;
                 }
                 Err(_) => skipped += 1,
             }
@@ -100,12 +99,7 @@ impl OnnxTeacher {
 
     /// The whole image at the teacher's size.
     fn view(&self, size: (u32, u32), short: u32) -> View {
-        let (width, height) = (f64::from(size.0), f64::from(size.1));
-        View {
-            rect: [0.0, 0.0, width, height],
-            size: generated_size(&self.onnx.about, size, short),
-            flip: false,
-        }
+        View::stretched(size, generated_size(&self.onnx.about, size, short))
     }
 }
 

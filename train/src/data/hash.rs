@@ -13,8 +13,7 @@ pub struct Hash(u64);
 impl Hash {
     /// The hash of an image.
     pub fn of(picture: &RgbImage) -> Self {
-        let rect = [0.0, 0.0, f64::from(picture.width()), f64::from(picture.height())];
-        let small = View { rect, size: (9, 8), flip: false }.of_rgb(picture);
+        let small = View::stretched(picture.dimensions(), (9, 8)).of_rgb(picture);
         let grey =
             |x: u32, y: u32| small.get_pixel(x, y).0.iter().map(|&v| u32::from(v)).sum::<u32>();
         let mut bits = 0;
@@ -39,8 +38,7 @@ mod tests {
     fn noise(seed: u64) -> RgbImage {
         let mut rng = random(seed, Purpose::Subset, 0);
         let coarse = RgbImage::from_fn(12, 12, |_, _| image::Rgb(rng.random()));
-        let rect = [0.0, 0.0, 12.0, 12.0];
-        View { rect, size: (120, 120), flip: false }.of_rgb(&coarse)
+        View::stretched((12, 12), (120, 120)).of_rgb(&coarse)
     }
 
     #[test]

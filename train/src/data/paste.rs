@@ -33,8 +33,7 @@ impl Picture {
         let scale = rng.random_range(LEAST_SIZE..=1.0);
         let reduced = |side: u32| ((f64::from(side) * scale).round() as u32).clamp(1, side);
         let size = (reduced(width), reduced(height));
-        let rect = [0.0, 0.0, f64::from(width), f64::from(height)];
-        let view = View { rect, size, flip: false };
+        let view = View::stretched((width, height), size);
         let mut place = |whole: u32, part: u32| rng.random_range(0..=whole - part);
         let (left, top) = (place(width, size.0), place(height, size.1));
         let shape = view.of_mask(&mask);

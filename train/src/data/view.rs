@@ -161,7 +161,20 @@ impl View {
         let (w, h, m) = (f64::from(width), f64::from(height), f64::from(multiple));
         let scale = f64::from(short) / w.min(h);
         let round = |side: f64| ((side * scale / m).round().max(1.0) * m) as u32;
-        Self { rect: [0.0, 0.0, w, h], size: (round(w), round(h)), flip: false }
+        Self::stretched((width, height), (round(w), round(h)))
+    }
+
+    /// A whole image of `from` pixels, stretched or reduced to `to` pixels.
+    pub fn stretched((width, height): (u32, u32), to: (u32, u32)) -> Self {
+        Self { rect: [0.0, 0.0, f64::from(width), f64::from(height)], size: to, flip: false }
+    }
+
+    /// The central square of an image, `side`×`side` pixels.
+    pub fn square((width, height): (u32, u32), side: u32) -> Self {
+        let (w, h) = (f64::from(width), f64::from(height));
+        let least = w.min(h);
+        let rect = [(w - least) / 2.0, (h - least) / 2.0, least, least];
+        Self { rect, size: (side, side), flip: false }
     }
 
     /// The pixels of the view of an RGB image.

@@ -18,8 +18,8 @@ use crate::{
     data::{hash::Hash, shot::Shots, view::View},
     interrupt,
     options::MAX_SIDE,
+    pixels::write_png,
     progress::styled,
-    samples,
     video::{Frame, Patience, Video},
 };
 
@@ -150,7 +150,7 @@ fn extract(
         in_shot += 1;
         counts.kept += 1;
         let file = format!("{name}_shot{:04}_{number:06}.png", shots.count);
-        samples::write(&sized(&frame, args.size), &args.out.join(file))?;
+        write_png(&sized(&frame, args.size), &args.out.join(file))?;
     }
     bar.finish_and_clear();
     ensure!(

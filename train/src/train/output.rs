@@ -14,6 +14,7 @@ use crate::{
     eval::validation::{BestBy, Validation},
     metrics::{self, Metrics},
     options::TrainOptions,
+    pixels,
     report::{self, warnings::warnings},
     run_folder::RunFolder,
     samples::{self, Samples},
@@ -105,7 +106,7 @@ impl Output {
     pub fn picture(&mut self, model: &CycleGan, bar: &ProgressBar) -> Result<()> {
         let path = self.run.samples().join(format!("{:08}.png", model.images));
         let grid = self.samples.grid(model);
-        samples::write(&grid, &path)?;
+        pixels::write_png(&grid, &path)?;
         samples::thin(&self.run.samples())?;
         self.board.picture(model.images, "samples", &grid)?;
         self.report(bar)
