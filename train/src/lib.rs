@@ -6,6 +6,9 @@
 //! `check`, `compress`, `eval`, `export`, `extract`, `masks` and `train` are the commands. `cyclegan` trains the networks
 //! of `net` on the batches of `data` with the losses of `loss`; these modules do not read or write a run's files.
 //! `checkpoint`, `costs`, `metrics`, `report`, `samples` and `tensorboard` do.
+//!
+//! Dependencies go one way: `options` uses `data`, `loss` and `net`; `cyclegan` uses `options`; `checkpoint` uses
+//! `cyclegan`; `export` uses `checkpoint`; `eval` uses `export`; `train` uses all of them.
 
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 

@@ -8,6 +8,7 @@ mod check;
 mod left_open;
 mod of_fast;
 mod of_files;
+mod values;
 
 use std::{
     any::TypeId,
@@ -15,13 +16,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    cyclegan::schedule::LrPolicy,
     data::{jitter::JitterRange, view::Preprocess},
-    eval::validation::BestBy,
     loss::adversarial::GanMode,
     net::{
         build::Norm,
@@ -30,69 +29,13 @@ use crate::{
         init::InitType,
     },
 };
+pub use values::{BestBy, GeneratorName, LookAt, LrPolicy, MixedPrecision, Mode};
 
 /// The largest side of an image in any option, in pixels: that of the filter's `inference-size`.
 pub const MAX_SIDE: i64 = 8192;
 
 /// The largest number of threads in any option: that of the filter's `threads`.
 const MAX_THREADS: i64 = 1024;
-
-/// Kind of training data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// CycleGAN (arXiv 1703.10593): images of A and B are unrelated.
-    Unpaired,
-    /// pix2pix (arXiv 1611.07004): an image of A and the image of B with the same base name show the
-    /// same scene.
-    Paired,
-}
-
-/// What the discriminators see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LookAt {
-    /// The whole image.
-    Frame,
-    /// The inside of the mask, with the rest grey: the background, which a mask head must not change,
-    /// then does not reveal generated images (Mejjati et al. 2018, section 3.3). Needs mask folders.
-    Foreground,
-}
-
-/// One of the two generators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GeneratorName {
-    /// A→B.
-    G,
-    /// B→A.
-    F,
-}
-
-impl GeneratorName {
-    /// In the order of all pairs.
-    pub const ALL: [Self; 2] = [Self::G, Self::F];
-}
-
-/// The arithmetic of forward and backward passes; weights and their updates are float32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MixedPrecision {
-    /// float32.
-    No,
-    /// bfloat16, faster if the processor has instructions for it.
-    Bf16,
-}
-
-impl MixedPrecision {
-    /// The element type that layers compute in.
-    pub fn kind(self) -> tch::Kind {
-        match self {
-            Self::No => tch::Kind::Float,
-            Self::Bf16 => tch::Kind::BFloat16,
-        }
-    }
-}
 
 /// Options of `train`.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]

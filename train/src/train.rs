@@ -9,6 +9,7 @@ mod output;
 mod plan;
 
 use std::{
+    fs,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
@@ -28,16 +29,16 @@ use crate::{
         CycleGan, Losses, Term,
         distill::{DistillOptions, Distillation},
         network_state::NetworkState,
-        schedule::{LrPolicy, Plateau, Progress, warm_up},
+        schedule::{Plateau, Progress, warm_up},
         teacher::Teacher,
     },
     data::loader::{Loader, Plan},
     device,
-    eval::validation::Validation,
+    eval::{self, validation::Validation},
     export::{self, read_back},
     interrupt, memory,
     net::{build::Norm, generator::Generator},
-    options::{GeneratorName, MixedPrecision, TrainOptions},
+    options::{GeneratorName, LrPolicy, MixedPrecision, TrainOptions},
     progress,
     ranks::{Launch, Ranks},
     recipe,
@@ -214,6 +215,7 @@ impl Session {
             );
         }
         let (plan, held_out) = plan(&run, config, ranks.rank(), ranks.count())?;
+        check_features(&options)?;
         let (mut model, is_changed) = make(&plan, device)?;
         for generator in &mut model.generators {
             generator.params.learn_only(&options.learn);
@@ -463,6 +465,21 @@ impl Session {
         };
         bar.with_position(self.model.images)
     }
+}
+
+/// Refuses discriminators on the network of `eval`, whose scores would then measure the training objective.
+fn check_features(options: &TrainOptions) -> Result<()> {
+    let Some(path) = &options.d_features else {
+        return Ok(());
+    };
+    let own = fs::read(path).with_context(|| path.display().to_string())?;
+    let scorer = options.val_features.clone().or_else(|| eval::usual_network().ok());
+    ensure!(
+        scorer.and_then(|scorer| fs::read(scorer).ok()).is_none_or(|scorer| scorer != own),
+        "--d-features {}: `eval` scores with this network, expected another one",
+        path.display()
+    );
+    Ok(())
 }
 
 fn distillation(run: &RunFolder, distill: &Distill, device: Device) -> Result<Distillation> {

@@ -22,7 +22,6 @@ use crate::{
     net::generator::Generator,
     options::{TrainOptions, is_given, set_unless_given},
     ranks::launched,
-    recipe::compress_args,
     run_folder::{Config, Distill, RunFolder},
 };
 use budget::Budget;
@@ -89,14 +88,8 @@ pub fn prepare(args: CompressArgs, matches: &ArgMatches) -> Result<Student> {
     }
 }
 
-/// The checked options that a recipe's `compress` gives to a student of a run with the options `teacher`.
-pub fn checked_options(teacher: &TrainOptions, arguments: &[String]) -> Result<TrainOptions> {
-    let (args, matches) = compress_args(arguments, Path::new("run"), Path::new("student"))?;
-    options_for(teacher, &args, &matches)
-}
-
 /// The checked options of a student of a run with the options `teacher`.
-fn options_for(
+pub fn options_for(
     teacher: &TrainOptions,
     args: &CompressArgs,
     matches: &ArgMatches,

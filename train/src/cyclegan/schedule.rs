@@ -2,22 +2,9 @@
 
 //! The learning rate over time.
 
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LrPolicy {
-    /// Constant for n-epochs, then linear to zero over n-epochs-decay.
-    Linear,
-    /// Divided by ten every lr-decay-iters epochs.
-    Step,
-    /// Multiplied by 0.2 if the cycle loss (and the distance from a teacher) has not fallen by 1 % for more than five epochs.
-    Plateau,
-    /// Half a cosine from the initial value to zero over n-epochs + n-epochs-decay.
-    Cosine,
-}
+use crate::options::LrPolicy;
 
 /// The parameters of the learning rate.
 #[derive(Clone, Copy, Debug)]

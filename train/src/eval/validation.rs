@@ -5,9 +5,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use tch::{Device, Kind, Tensor};
 
 use super::{
@@ -17,49 +14,9 @@ use super::{
 };
 use crate::{
     data::{decode, held_out::HeldOut, view::View},
+    options::BestBy,
     pixels,
 };
-
-/// The score that decides which checkpoint is the best; lower is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-pub enum BestBy {
-    /// Sum of the KID of the generators.
-    Kid,
-    /// KID of G.
-    KidA,
-    /// KID of F.
-    KidB,
-    /// Sum of the cycle errors of both directions.
-    Cycle,
-    /// Sum of the changes that the generators make to images of neither domain.
-    Negatives,
-}
-
-impl BestBy {
-    /// Names of the scores whose sum decides.
-    fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::Kid => &["val_kid_A", "val_kid_B"],
-            Self::KidA => &["val_kid_A"],
-            Self::KidB => &["val_kid_B"],
-            Self::Cycle => &["val_cycle_A", "val_cycle_B"],
-            Self::Negatives => &["val_negative_A", "val_negative_B"],
-        }
-    }
-
-    /// The deciding score of a line of metrics, for runs that train these of G and F; `None` if the line does not have
-    /// all of it: a sum over other generators cannot be compared.
-    pub fn of(self, line: &Map<String, Value>, trained: [bool; 2]) -> Option<f64> {
-        let [a, b] = trained;
-        let has = |name: &&&str| (a && name.ends_with("_A")) || (b && name.ends_with("_B"));
-        let scores = self.names().iter().filter(has);
-        let scores: Option<Vec<f64>> = scores.map(|name| line.get(*name)?.as_f64()).collect();
-        let sum = scores?.into_iter().reduce(|a, b| a + b);
-        sum.filter(|sum| sum.is_finite())
-    }
-}
 
 /// The titles of the charts, and the scores in each.
 pub const CHARTS: [(&str, &[&str]); 3] = [
@@ -181,25 +138,6 @@ fn levels(a: &Tensor, b: &Tensor) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn best_by_reads_its_score_from_a_line() {
-        let line = |entries: &[(&str, f64)]| {
-            entries.iter().map(|(k, v)| ((*k).to_owned(), Value::from(*v))).collect::<Map<_, _>>()
-        };
-        let both = line(&[("val_kid_A", 2.0), ("val_kid_B", 0.5), ("val_cycle_A", 3.0)]);
-        let (pair, g, f) = ([true; 2], [true, false], [false, true]);
-        assert_eq!(BestBy::Kid.of(&both, pair), Some(2.5));
-        assert_eq!(BestBy::Kid.of(&both, g), Some(2.0));
-        assert_eq!(BestBy::Kid.of(&both, f), Some(0.5));
-        assert_eq!(BestBy::KidB.of(&both, pair), Some(0.5));
-        assert_eq!(BestBy::KidB.of(&both, g), None);
-        assert_eq!(BestBy::Negatives.of(&both, pair), None);
-        // A line of G alone.
-        let of_g = line(&[("val_kid_A", 2.0)]);
-        assert_eq!(BestBy::Kid.of(&of_g, g), Some(2.0));
-        assert_eq!(BestBy::Kid.of(&of_g, pair), None);
-    }
 
     /// Unreadable images are an error, and an identity pair changes nothing.
     #[test]

@@ -4,10 +4,9 @@
 
 use anyhow::{Result, ensure};
 
-use super::{MAX_SIDE, MAX_THREADS, TrainOptions, check_numbers};
+use super::{BestBy, MAX_SIDE, MAX_THREADS, TrainOptions, check_numbers};
 use crate::{
     data::{jitter::JitterRange, view::Preprocess},
-    eval::validation::BestBy,
     net::{
         build::Norm,
         generator::{Generator, NetG},

@@ -155,7 +155,12 @@ fn check_student(config: &Config) -> Result<()> {
     let (Some(arguments), Some(last)) = (&config.compress, config.stages.last()) else {
         return Ok(());
     };
-    let student = compress::checked_options(&last.train, arguments).context("[compress]")?;
+    let student = || {
+        let (args, matches) =
+            recipe::compress_args(arguments, Path::new("run"), Path::new("student"))?;
+        compress::options_for(&last.train, &args, &matches)
+    };
+    let student = student().context("[compress]")?;
     let Some(arguments) = &config.export else {
         return Ok(());
     };

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use crate::{
     checkpoint,
     cyclegan::CycleGan,
-    eval::validation::{BestBy, Validation},
+    eval::validation::Validation,
     metrics::{self, Metrics},
-    options::TrainOptions,
+    options::{BestBy, TrainOptions},
     pixels,
     report::{self, warnings::warnings},
     run_folder::RunFolder,
