@@ -4,7 +4,7 @@
 
 use tch::Tensor;
 
-use super::Session;
+use super::session::Session;
 use crate::{cyclegan::schedule::Schedule, run_folder::Began};
 
 impl Session {
