@@ -5,6 +5,7 @@
 //! Names and defaults are those of pytorch-CycleGAN-and-pix2pix if it has the option.
 
 mod check;
+mod given;
 mod left_open;
 mod of_fast;
 mod of_files;
@@ -15,9 +16,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use anyhow::Result;
+use clap::{Arg, Args, Command, FromArgMatches};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     data::{jitter::JitterRange, view::Preprocess},
@@ -29,6 +30,7 @@ use crate::{
         init::InitType,
     },
 };
+pub use given::{first_given, is_given, overridden, set_unless_given};
 pub use values::{BestBy, GeneratorName, LookAt, LrPolicy, MixedPrecision, Mode};
 
 /// The largest side of an image in any option, in pixels: that of the filter's `inference-size`.
@@ -410,49 +412,5 @@ impl TrainOptions {
                 saturation: self.random_saturation_b,
             },
         ]
-    }
-}
-
-/// Stored options of a run, overridden by those given on the command line.
-pub fn overridden<T: Serialize + DeserializeOwned>(
-    stored: &T,
-    given: &T,
-    matches: &ArgMatches,
-) -> Result<T> {
-    check_numbers(given)?;
-    let mut stored = toml::Table::try_from(stored)?;
-    for (key, value) in toml::Table::try_from(given)? {
-        if is_given(matches, &key) {
-            stored.insert(key, value);
-        }
-    }
-    stored.try_into().context("combining options")
-}
-
-/// Refuses integers that `config.toml` cannot keep.
-fn check_numbers(options: &impl Serialize) -> Result<()> {
-    let options = serde_json::to_value(options)?;
-    for (key, value) in options.as_object().into_iter().flatten() {
-        let fits = value.as_u64().is_none_or(|value| i64::try_from(value).is_ok());
-        ensure!(fits, "--{key} is {value}, expected at most {}", i64::MAX);
-    }
-    Ok(())
-}
-
-/// The first of `options` that is given on the command line, with its dashes.
-pub fn first_given<T: Serialize>(options: &T, matches: &ArgMatches) -> Result<Option<String>> {
-    let mut keys = toml::Table::try_from(options)?.into_iter().map(|(key, _)| key);
-    Ok(keys.find(|key| is_given(matches, key)).map(|key| format!("--{key}")))
-}
-
-/// Whether the option of that name is given on the command line.
-pub fn is_given(matches: &ArgMatches, key: &str) -> bool {
-    matches.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine)
-}
-
-/// Sets an option to a value from elsewhere unless it is given.
-pub fn set_unless_given<T>(option: &mut T, value: T, is_given: bool) {
-    if !is_given {
-        *option = value;
     }
 }

@@ -4,7 +4,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{BestBy, MAX_SIDE, MAX_THREADS, TrainOptions, check_numbers};
+use super::{BestBy, MAX_SIDE, MAX_THREADS, TrainOptions, given::check_numbers};
 use crate::{
     data::{jitter::JitterRange, view::Preprocess},
     net::{
@@ -16,127 +16,39 @@ use crate::{
 impl TrainOptions {
     /// Refuses values that cannot work.
     pub fn check(&self) -> Result<()> {
-        let positive = [
-            ("--batch-size", self.batch_size),
-            ("--crop-size", self.crop_size),
-            ("--load-size", self.load_size),
+        check_numbers(self)?;
+        at_most("--threads", self.threads, MAX_THREADS)?;
+        self.check_networks()?;
+        self.check_data()?;
+        self.check_weights()?;
+        self.check_optimisation()?;
+        self.check_intervals()?;
+        self.check_validation()?;
+        self.check_crop()
+    }
+
+    /// The options of "Networks".
+    fn check_networks(&self) -> Result<()> {
+        for (name, value) in [
             ("--width", self.width),
             ("--ndf", self.ndf),
             ("--n-layers-d", self.n_layers_d),
-            ("--num-threads", self.num_threads),
             ("--ngf", self.ngf()),
-        ];
-        for (name, value) in positive {
-            ensure!(value > 0, "{name} is 0, expected at least 1");
+        ] {
+            at_least_one(name, value)?;
         }
-        ensure!(self.max_dataset_size != Some(0), "--max-dataset-size is 0, expected at least 1");
-        check_numbers(self)?;
-        // Without limits, running out of memory or of threads aborts the process without an error.
-        let limits = [
-            ("--crop-size", self.crop_size, MAX_SIDE),
-            ("--load-size", self.load_size, MAX_SIDE),
-            ("--threads", self.threads, MAX_THREADS),
-            ("--num-threads", self.num_threads, MAX_THREADS),
-        ];
-        for (name, value, most) in limits {
-            ensure!(i64::from(value) <= most, "{name} is {value}, expected at most {most}");
-        }
-        let every = [
-            ("--print-freq", self.print_freq),
-            ("--display-freq", self.display_freq),
-            ("--save-latest-freq", self.save_latest_freq),
-        ];
-        let every = every.into_iter().chain(self.eval_every.map(|value| ("--eval-every", value)));
-        for (name, value) in every {
-            ensure!(value > 0, "{name} is 0, expected at least 1 image");
-        }
-        ensure!(
-            (0.0..1.0).contains(&self.beta1),
-            "--beta1 is {}, expected 0 to below 1",
-            self.beta1
-        );
-        ensure!(self.max_images != Some(0), "--max-images is 0, expected at least 1");
-        if let Some(minutes) = self.max_minutes {
-            ensure!(
-                minutes > 0.0 && minutes.is_finite(),
-                "--max-minutes is {minutes}, expected more than 0"
-            );
-        }
+        more_than_zero("--init-gain", self.init_gain)?;
         ensure!(self.norm_d() != Norm::Frozen, "--norm-d frozen: only generators can be frozen");
         ensure!(
             self.norm != Some(Norm::Spectral),
             "--norm spectral: only discriminators can have spectral normalisation, use --norm-d"
         );
-        for (name, value) in [("--lr", self.lr), ("--init-gain", self.init_gain)] {
-            ensure!(value > 0.0 && value.is_finite(), "{name} is {value}, expected more than 0");
-        }
-        let weights = [
-            ("--lambda-a", self.lambda_a),
-            ("--lambda-b", self.lambda_b),
-            ("--lambda-identity", self.lambda_identity),
-            ("--lambda-l1", self.lambda_l1),
-            ("--lambda-nce", self.lambda_nce),
-            ("--lambda-d-features", self.lambda_d_features),
-            ("--lambda-mask", self.lambda_mask),
-            ("--lambda-flow", self.lambda_flow),
-            ("--lambda-diff", self.lambda_diff),
-            ("--lambda-negative", self.lambda_negative),
-            ("--lambda-gan", self.lambda_gan),
-            ("--lambda-init", self.lambda_init),
-            ("--ema-half-life", self.ema_half_life),
-        ];
-        for (name, value) in weights {
-            ensure!(value >= 0.0 && value.is_finite(), "{name} is {value}, expected 0 or more");
-        }
-        let shares = [
-            ("--min-foreground", self.min_foreground),
-            ("--negative-share", self.negative_share),
-            ("--letterbox", self.letterbox),
-            ("--mosaic", self.mosaic),
-            ("--paste", self.paste),
-            ("--extra-share", self.extra_share),
-            ("--val-share", self.val_share),
-        ];
-        for (name, value) in shares {
-            ensure!((0.0..=1.0).contains(&value), "{name} is {value}, expected 0 to 1");
-        }
-        for (name, value, most) in [self.jitter_options(0), self.jitter_options(1)].concat() {
-            ensure!(
-                value == 0.0 || !self.paired(),
-                "{name} is {value}, expected 0 with --mode paired: an image and its partner have the \
-                 same colours"
-            );
-            ensure!((0.0..=most).contains(&value), "{name} is {value}, expected 0 to {most}");
-        }
         let norm = self.generator(0).norm;
         ensure!(
             self.net_g() != NetG::Inception9Blocks || matches!(norm, Norm::Instance | Norm::None),
             "--net-g inception_9blocks: expected --norm instance, whose scales `compress` needs for \
              pruning, or --norm none"
         );
-        ensure!(
-            self.lambda_nce == 0.0 || Generator::new(self.generator(0)).has_features(),
-            "--lambda-nce is {}, expected 0: this --net-g has no residual blocks, whose features it \
-             compares",
-            self.lambda_nce
-        );
-        let cycle = self.lambda_a + self.lambda_b;
-        ensure!(
-            self.only.is_none() || self.paired() || cycle == 0.0,
-            "--only trains one generator, and the cycle loss needs both: expected --lambda-a 0 \
-             --lambda-b 0, for example with --lambda-nce 1"
-        );
-        ensure!(
-            self.only.is_none() || self.best_by != BestBy::Cycle,
-            "--best-by cycle needs both generators, expected another score with --only"
-        );
-        let [g, f] = self.trained();
-        for (score, letter, is_trained) in [(BestBy::KidA, "a", g), (BestBy::KidB, "b", f)] {
-            ensure!(
-                is_trained || self.best_by != score,
-                "--best-by kid_{letter} is the score of a generator that --only does not train, expected kid"
-            );
-        }
         ensure!(
             self.d_features.is_none() || !self.paired(),
             "--d-features: these discriminators take one image, expected --mode unpaired, found --mode paired"
@@ -152,7 +64,123 @@ impl TrainOptions {
                 "--learn {begin}: no parameter of the generators has a name that starts with this"
             );
         }
-        self.check_crop()
+        Ok(())
+    }
+
+    /// The options of "Data", except for what [`Self::check_crop`] checks.
+    fn check_data(&self) -> Result<()> {
+        for (name, value) in [
+            ("--batch-size", self.batch_size),
+            ("--crop-size", self.crop_size),
+            ("--load-size", self.load_size),
+            ("--num-threads", self.num_threads),
+        ] {
+            at_least_one(name, value)?;
+        }
+        ensure!(self.max_dataset_size != Some(0), "--max-dataset-size is 0, expected at least 1");
+        for (name, value, most) in [
+            ("--crop-size", self.crop_size, MAX_SIDE),
+            ("--load-size", self.load_size, MAX_SIDE),
+            ("--num-threads", self.num_threads, MAX_THREADS),
+        ] {
+            at_most(name, value, most)?;
+        }
+        for (name, value) in [
+            ("--min-foreground", self.min_foreground),
+            ("--negative-share", self.negative_share),
+            ("--letterbox", self.letterbox),
+            ("--mosaic", self.mosaic),
+            ("--paste", self.paste),
+            ("--extra-share", self.extra_share),
+        ] {
+            share(name, value)?;
+        }
+        for (name, value, most) in [self.jitter_options(0), self.jitter_options(1)].concat() {
+            ensure!(
+                value == 0.0 || !self.paired(),
+                "{name} is {value}, expected 0 with --mode paired: an image and its partner have the \
+                 same colours"
+            );
+            ensure!((0.0..=most).contains(&value), "{name} is {value}, expected 0 to {most}");
+        }
+        Ok(())
+    }
+
+    /// The options of "Losses".
+    fn check_weights(&self) -> Result<()> {
+        for (name, value) in [
+            ("--lambda-a", self.lambda_a),
+            ("--lambda-b", self.lambda_b),
+            ("--lambda-identity", self.lambda_identity),
+            ("--lambda-l1", self.lambda_l1),
+            ("--lambda-nce", self.lambda_nce),
+            ("--lambda-d-features", self.lambda_d_features),
+            ("--lambda-mask", self.lambda_mask),
+            ("--lambda-flow", self.lambda_flow),
+            ("--lambda-diff", self.lambda_diff),
+            ("--lambda-negative", self.lambda_negative),
+            ("--lambda-gan", self.lambda_gan),
+            ("--lambda-init", self.lambda_init),
+        ] {
+            zero_or_more(name, value)?;
+        }
+        ensure!(
+            self.lambda_nce == 0.0 || Generator::new(self.generator(0)).has_features(),
+            "--lambda-nce is {}, expected 0: this --net-g has no residual blocks, whose features it \
+             compares",
+            self.lambda_nce
+        );
+        let cycle = self.lambda_a + self.lambda_b;
+        ensure!(
+            self.only.is_none() || self.paired() || cycle == 0.0,
+            "--only trains one generator, and the cycle loss needs both: expected --lambda-a 0 \
+             --lambda-b 0, for example with --lambda-nce 1"
+        );
+        Ok(())
+    }
+
+    /// The options of "Optimisation".
+    fn check_optimisation(&self) -> Result<()> {
+        more_than_zero("--lr", self.lr)?;
+        ensure!(
+            (0.0..1.0).contains(&self.beta1),
+            "--beta1 is {}, expected 0 to below 1",
+            self.beta1
+        );
+        ensure!(self.max_images != Some(0), "--max-images is 0, expected at least 1");
+        self.max_minutes.map_or(Ok(()), |minutes| more_than_zero("--max-minutes", minutes))?;
+        zero_or_more("--ema-half-life", self.ema_half_life)
+    }
+
+    /// The intervals of "Output" and "Validation".
+    fn check_intervals(&self) -> Result<()> {
+        let every = [
+            ("--print-freq", self.print_freq),
+            ("--display-freq", self.display_freq),
+            ("--save-latest-freq", self.save_latest_freq),
+        ];
+        let every = every.into_iter().chain(self.eval_every.map(|value| ("--eval-every", value)));
+        for (name, value) in every {
+            ensure!(value > 0, "{name} is 0, expected at least 1 image");
+        }
+        Ok(())
+    }
+
+    /// The other options of "Validation".
+    fn check_validation(&self) -> Result<()> {
+        share("--val-share", self.val_share)?;
+        ensure!(
+            self.only.is_none() || self.best_by != BestBy::Cycle,
+            "--best-by cycle needs both generators, expected another score with --only"
+        );
+        let [g, f] = self.trained();
+        for (score, letter, is_trained) in [(BestBy::KidA, "a", g), (BestBy::KidB, "b", f)] {
+            ensure!(
+                is_trained || self.best_by != score,
+                "--best-by kid_{letter} is the score of a generator that --only does not train, expected kid"
+            );
+        }
+        Ok(())
     }
 
     /// Refuses options that conflict with a teacher's precomputed output for domain `i`.
@@ -251,6 +279,32 @@ impl TrainOptions {
         );
         Ok(())
     }
+}
+
+fn at_least_one(name: &str, value: u32) -> Result<()> {
+    ensure!(value > 0, "{name} is 0, expected at least 1");
+    Ok(())
+}
+
+/// Without limits, running out of memory or of threads aborts the process without an error.
+fn at_most(name: &str, value: u32, most: i64) -> Result<()> {
+    ensure!(i64::from(value) <= most, "{name} is {value}, expected at most {most}");
+    Ok(())
+}
+
+fn more_than_zero(name: &str, value: f64) -> Result<()> {
+    ensure!(value > 0.0 && value.is_finite(), "{name} is {value}, expected more than 0");
+    Ok(())
+}
+
+fn zero_or_more(name: &str, value: f64) -> Result<()> {
+    ensure!(value >= 0.0 && value.is_finite(), "{name} is {value}, expected 0 or more");
+    Ok(())
+}
+
+fn share(name: &str, value: f64) -> Result<()> {
+    ensure!((0.0..=1.0).contains(&value), "{name} is {value}, expected 0 to 1");
+    Ok(())
 }
 
 #[cfg(test)]
