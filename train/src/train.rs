@@ -20,7 +20,7 @@ use crate::{
     checkpoint::{self, Checkpoint},
     compress::{self, Student},
     cyclegan::distill::DistillOptions,
-    data::loader::Plan,
+    data::sampler::Plan,
     export, interrupt,
     options::TrainOptions,
     ranks::{Launch, Ranks},

@@ -136,15 +136,45 @@ impl Iteration<'_> {
 
     /// The output of generator `i`, and the losses of both generators on it.
     fn direction(&self, i: usize, (drawn, of_extra): (Drawn, Option<Drawn>)) -> Share {
-        let Self { model, batches, options } = *self;
+        let Self { model, batches, .. } = *self;
         let weights = [0, 1].map(|k| model.generators[k].params.weights(model.kind));
-        let (batch, other) = (&batches[i], &batches[1 - i]);
-        let scope = self.scope(i);
-        let mut sum = Sum::new(scope, model.device);
+        let batch = &batches[i];
+        let mut sum = Sum::new(self.scope(i), model.device);
         let forward = self.generate(i, &weights[i]);
         let fake = &forward.fake;
-        let view = DiscriminatorInput::of(options, &fake.image, batch, batch);
-        let scored = if options.lambda_gan > 0.0 {
+        let scored = self.add_adversarial(i, fake, &drawn, &mut sum);
+        self.add_reconstruction(i, &weights[1 - i], &forward, &mut sum);
+        self.add_negative(i, &forward, &mut sum);
+        self.distil(i, batch, (fake, &forward.features), &weights[1 - i], &mut sum);
+        self.add_beginning(i, fake, &mut sum);
+        self.add_consistency(i, &weights[i], &forward, &drawn, &mut sum);
+        if let Some(drawn) = of_extra {
+            self.extra(i, &weights, &drawn, self.has_cycle(i), &mut sum);
+        }
+        let image = fake.image.detach();
+        sum.measure(Term::Change, &l1(&image, &batch.images));
+        sum.measure(Term::Correlation, &correlation(&image, &batch.images));
+        let projection = model.projections.as_ref().map(|all| &all[i].1);
+        let learn: Vec<&Params> =
+            model.generators.iter().chain(projection).map(|state| &state.params).collect();
+        let mut gradients = gradients(&sum.total, &learn).into_iter();
+        let of = gradients.by_ref().take(2).collect::<Vec<_>>().try_into();
+        let gradients_of = of.expect("two generators");
+        let (losses, projection) = (sum.losses, gradients.next());
+        Share { gradients: gradients_of, projection, losses, scored }
+    }
+
+    /// Adds the losses against the discriminators of generator `i`.
+    fn add_adversarial(
+        &self,
+        i: usize,
+        fake: &GeneratorOutput,
+        drawn: &Drawn,
+        sum: &mut Sum<'_>,
+    ) -> Scored {
+        let batch = &self.batches[i];
+        let view = DiscriminatorInput::of(self.options, &fake.image, batch, batch);
+        let scored = if self.options.lambda_gan > 0.0 {
             let (scored, loss) = self.adversarial_loss(i, &view);
             sum.add(Term::Adversarial, loss);
             scored
@@ -152,19 +182,26 @@ impl Iteration<'_> {
             Scored::unseen(&view)
         };
         if let (Some(discriminators), Some(augmentation)) =
-            (&model.feature_discriminators, &drawn.augmentation)
-            && Term::FeatureAdversarial.weight(scope) > 0.0
+            (&self.model.feature_discriminators, &drawn.augmentation)
+            && Term::FeatureAdversarial.weight(self.scope(i)) > 0.0
         {
             sum.add(Term::FeatureAdversarial, discriminators.adversarial(i, &view, augmentation));
         }
-        let generate =
-            |k: usize, x: &Tensor| model.networks[k].forward(&weights[k], x, model.kind, true);
-        let cycles = !options.paired() && Term::Cycle.weight(scope) > 0.0;
-        let cycled = cycles.then(|| generate(1 - i, &fake.image));
+        scored
+    }
+
+    /// Adds the cycle loss through the other generator, with the weights `back`, the distance from the partner, the
+    /// identity loss and that of the masks.
+    fn add_reconstruction(&self, i: usize, back: &Weights, forward: &Forward, sum: &mut Sum<'_>) {
+        let (model, fake) = (self.model, &forward.fake);
+        let (batch, other) = (&self.batches[i], &self.batches[1 - i]);
+        let cycled = self
+            .has_cycle(i)
+            .then(|| model.networks[1 - i].forward(back, &fake.image, model.kind, true));
         if let Some(cycled) = &cycled {
             sum.add(Term::Cycle, l1(&cycled.image, &batch.images));
         }
-        if options.paired() {
+        if self.options.paired() {
             sum.add(Term::Partner, l1(&fake.image, &other.images));
         }
         if let Some(same) = &forward.identity {
@@ -174,44 +211,56 @@ impl Iteration<'_> {
         if let Some(loss) = mask_loss(&generated, batch.masks.as_ref()) {
             sum.add(Term::Mask, loss);
         }
-        if let (Some(same), Some(negatives)) = (&forward.negative, &batch.negatives) {
+    }
+
+    /// Adds the losses on images of neither domain.
+    fn add_negative(&self, i: usize, forward: &Forward, sum: &mut Sum<'_>) {
+        if let (Some(same), Some(negatives)) = (&forward.negative, &self.batches[i].negatives) {
             sum.add(Term::Negative, l1(&same.image, negatives));
             if let Some(logits) = &same.mask_logits {
                 sum.add(Term::NegativeMask, mask::empty(logits));
             }
         }
-        self.distil(i, batch, (fake, &forward.features), &weights[1 - i], &mut sum);
+    }
+
+    /// Adds the distance from the output of the generators of --init-from.
+    fn add_beginning(&self, i: usize, fake: &GeneratorOutput, sum: &mut Sum<'_>) {
+        let (model, batch) = (self.model, &self.batches[i]);
         if let Some(beginning) = &model.beginning {
             let generated = beginning.generate(i, &batch.images, model.kind).image;
-            let target = Target::new(&generated, batch, options.mask_head);
+            let target = Target::new(&generated, batch, self.options.mask_head);
             sum.add(Term::Beginning, target.l1(&fake.image, &target.image));
         }
-        let generate_image = |x: &Tensor| generate(i, x).image;
+    }
+
+    /// Adds the losses that compare the output with the input, place by place, and with the output for other frames.
+    fn add_consistency(
+        &self,
+        i: usize,
+        weights: &Weights,
+        forward: &Forward,
+        drawn: &Drawn,
+        sum: &mut Sum<'_>,
+    ) {
+        let (model, batch, fake) = (self.model, &self.batches[i], &forward.fake);
+        let generate = |x: &Tensor| model.networks[i].forward(weights, x, model.kind, true).image;
         let projection = model.projections.as_ref().map(|all| &all[i]);
         if let (Some(projection), Some(order)) = (projection, &drawn.places) {
-            let encoded = model.networks[i].encoded(&weights[i], &fake.image, model.kind);
+            let encoded = model.networks[i].encoded(weights, &fake.image, model.kind);
             sum.add(Term::Nce, contrast(projection, &forward.features, &encoded, order));
         }
-        if let Some(moved) = drawn.moved {
-            sum.add(Term::Flow, moved.equivariance(generate_image, &fake.image));
+        if let Some(moved) = &drawn.moved {
+            sum.add(Term::Flow, moved.equivariance(generate, &fake.image));
         }
-        if let Some(next) = batch.next.as_ref().filter(|_| options.lambda_diff > 0.0) {
-            let loss = flicker::frame_difference(generate_image, &batch.images, &fake.image, next);
+        if let Some(next) = batch.next.as_ref().filter(|_| self.options.lambda_diff > 0.0) {
+            let loss = flicker::frame_difference(generate, &batch.images, &fake.image, next);
             sum.add(Term::Difference, loss);
         }
-        if let Some(drawn) = of_extra {
-            self.extra(i, &weights, &drawn, cycles, &mut sum);
-        }
-        let image = fake.image.detach();
-        sum.measure(Term::Change, &l1(&image, &batch.images));
-        sum.measure(Term::Correlation, &correlation(&image, &batch.images));
-        let learn = model.generators.iter().chain(projection.map(|(_, state)| state));
-        let learn: Vec<&Params> = learn.map(|state| &state.params).collect();
-        let mut gradients = gradients(&sum.total, &learn).into_iter();
-        let of = gradients.by_ref().take(2).collect::<Vec<_>>().try_into();
-        let gradients_of = of.expect("two generators");
-        let (losses, projection) = (sum.losses, gradients.next());
-        Share { gradients: gradients_of, projection, losses, scored }
+    }
+
+    /// Whether direction `i` has a cycle loss.
+    fn has_cycle(&self, i: usize) -> bool {
+        !self.options.paired() && Term::Cycle.weight(self.scope(i)) > 0.0
     }
 
     /// What the weights of direction `i` depend on.
@@ -363,207 +412,4 @@ pub(super) fn l1(a: &Tensor, b: &Tensor) -> Tensor {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::{Args, FromArgMatches};
-    use tch::Device;
-
-    use super::*;
-    use crate::{
-        cyclegan::{
-            distill::{DistillOptions as Distilling, Distillation},
-            teacher::Teacher,
-        },
-        noise::noise,
-        options::GeneratorName,
-    };
-
-    /// Options of small networks.
-    fn small() -> TrainOptions {
-        TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() }
-    }
-
-    /// Compares an iteration's gradients with those of its reported losses times their weights.
-    #[test]
-    fn the_gradients_are_those_of_the_reported_losses() {
-        let options = TrainOptions { mask_head: true, lambda_init: 2.0, ..small() };
-        let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
-        let other = TrainOptions { seed: 7, ..options.clone() };
-        model.beginning = Some(Teacher::new(CycleGan::new(&other, Device::Cpu).unwrap()));
-        let image = |seed| noise(seed, &[1, 3, 32, 32]);
-        let batch = |seed| Batch {
-            images: image(seed),
-            negatives: Some(image(seed + 10)),
-            extra: Some(image(seed + 20)),
-            ..Batch::default()
-        };
-        let batches = [batch(1), batch(2)];
-        let weight = |name: &str| {
-            let (term, i) = Term::of(name).unwrap();
-            term.weight(Scope { options: &options, distill: None, i })
-        };
-        let iteration = Iteration { model: &model, batches: &batches, options: &options };
-        let loss = || -> f64 {
-            let shares = iteration.generator_shares();
-            let losses = shares.iter().flatten().flat_map(|share| &share.losses);
-            losses.map(|(name, value)| weight(name) * value.double_value(&[])).sum()
-        };
-        let shares = iteration.generator_shares();
-        for (i, state) in model.generators.iter().enumerate() {
-            let gradient = sum_of_gradients(&shares, i).unwrap();
-            let length = gradient.norm().double_value(&[]);
-            let by = |far: f64| {
-                no_grad(|| {
-                    let _ = state.params.flat().shallow_clone().g_add_(&(&gradient * far / length));
-                });
-            };
-            let far = 1e-3;
-            by(far);
-            let above = loss();
-            by(-2.0 * far);
-            let below = loss();
-            by(far);
-            let slope = (above - below) / (2.0 * far);
-            assert!((slope / length - 1.0).abs() < 0.05, "{slope} {length}");
-        }
-    }
-
-    #[test]
-    fn learn_trains_only_the_named_parameters() {
-        let options = TrainOptions {
-            mask_head: true,
-            lambda_gan: 0.0,
-            learn: vec!["head".to_owned()],
-            ..small()
-        };
-        let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
-        let batch = |seed| Batch { images: noise(seed, &[1, 3, 32, 32]), ..Batch::default() };
-        // All parameters have moments from before.
-        model.train_step(&[batch(3), batch(4)], &options, 1e-3);
-        for generator in &mut model.generators {
-            generator.params.learn_only(&options.learn);
-        }
-        let values = |model: &CycleGan| {
-            let all = model.generators.iter().chain(&model.discriminators);
-            let flat = |s: &NetworkState| [s.params.flat(), &s.adam.m, &s.adam.v].map(Tensor::copy);
-            all.map(flat).collect::<Vec<_>>()
-        };
-        let before = values(&model);
-        let losses = model.train_step(&[batch(1), batch(2)], &options, 1e-3);
-        assert!(losses.iter().all(|(name, _)| !name.starts_with(['G', 'D'])), "{losses:?}");
-        let after = values(&model);
-        for i in 0..2 {
-            let layout = model.generators[i].params.layout();
-            for (old, new) in before[i].iter().zip(&after[i]) {
-                let [old, new] = [old, new].map(|flat| Params::from_flat(layout, flat.copy()));
-                for id in layout.ids() {
-                    let name = layout.name(id);
-                    let same = old.get(name).unwrap().equal(new.get(name).unwrap());
-                    assert_eq!(same, !name.starts_with("head"), "{name}");
-                }
-            }
-            assert_eq!(before[2 + i], after[2 + i], "discriminators");
-        }
-    }
-
-    #[test]
-    fn averages_wait_while_their_generators_do_not_learn() {
-        let both = TrainOptions { lambda_a: 0.0, lambda_b: 0.0, ..small() };
-        let mut model = CycleGan::new(&both, Device::Cpu).unwrap();
-        let batch = |seed| Batch { images: noise(seed, &[1, 3, 32, 32]), ..Batch::default() };
-        let batches = [batch(1), batch(2)];
-        // From here on, the averages differ from the weights.
-        model.train_step(&batches, &both, 1e-3);
-        let mut moved = |options: &TrainOptions| {
-            let before = model.generators.each_ref().map(|g| g.shown().flat().copy());
-            model.train_step(&batches, options, 1e-3);
-            [0, 1].map(|i| !before[i].equal(model.generators[i].shown().flat()))
-        };
-        assert_eq!(moved(&both), [true, true]);
-        let only = |only| TrainOptions { only: Some(only), ..both.clone() };
-        assert_eq!(moved(&only(GeneratorName::G)), [true, false]);
-        assert_eq!(moved(&only(GeneratorName::F)), [false, true]);
-        let waiting = TrainOptions { discriminators_first: 1000, ..both.clone() };
-        assert_eq!(moved(&waiting), [false, false]);
-    }
-
-    #[test]
-    fn losses_without_a_weight_are_not_computed() {
-        let small = small();
-        let names = |options: TrainOptions| -> Vec<&str> {
-            let model = CycleGan::new(&options, Device::Cpu).unwrap();
-            let batch = |seed| Batch {
-                images: noise(seed, &[1, 3, 32, 32]),
-                negatives: Some(noise(seed + 10, &[1, 3, 32, 32])),
-                ..Batch::default()
-            };
-            let batches = [batch(1), batch(2)];
-            let iteration = Iteration { model: &model, batches: &batches, options: &options };
-            let shares = iteration.generator_shares();
-            let names = shares.iter().flatten().flat_map(|share| &share.losses);
-            let optional = ["cycle", "idt", "negative"];
-            names
-                .map(|(name, _)| *name)
-                .filter(|n| optional.iter().any(|o| n.starts_with(o)))
-                .collect()
-        };
-        let all = ["cycle_A", "idt_A", "negative_A", "cycle_B", "idt_B", "negative_B"];
-        assert_eq!(names(small.clone()), all);
-        // The weight of the identity loss is relative to the cycle loss of the other direction.
-        let one = TrainOptions { lambda_a: 0.0, lambda_negative: 0.0, ..small.clone() };
-        assert_eq!(names(one), ["idt_A", "cycle_B"]);
-        let none = TrainOptions { lambda_a: 0.0, lambda_b: 0.0, ..small.clone() };
-        assert_eq!(names(none), ["negative_A", "negative_B"]);
-        // The masks of images of neither domain have a weight of their own.
-        let masks = TrainOptions { mask_head: true, lambda_negative: 0.0, ..small };
-        assert!(names(masks).contains(&"negative_mask_A"));
-    }
-
-    /// libtorch would end the process.
-    #[test]
-    fn a_direction_without_a_loss_changes_nothing() {
-        let options = TrainOptions {
-            lambda_a: 0.0,
-            lambda_b: 0.0,
-            lambda_identity: 0.0,
-            lambda_gan: 0.0,
-            ..small()
-        };
-        let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
-        let before = model.generators.each_ref().map(|state| state.params.flat().copy());
-        let batch = |seed| Batch { images: noise(seed, &[1, 3, 32, 32]), ..Batch::default() };
-        model.train_step(&[batch(1), batch(2)], &options, 1e-3);
-        assert_eq!(before.each_ref(), model.generators.each_ref().map(|s| s.params.flat()));
-    }
-
-    /// Where the teacher disagrees with the annotation, here everywhere, the target is the teacher's output.
-    #[test]
-    fn a_teacher_with_a_mask_is_not_masked_by_the_annotation() {
-        let options = TrainOptions { mask_head: true, ..small() };
-        let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
-        let teacher = || {
-            let other = TrainOptions { seed: 7, ..options.clone() };
-            Teacher::new(CycleGan::new(&other, Device::Cpu).unwrap())
-        };
-        let arguments = Distilling::augment_args(clap::Command::new("compress"));
-        let weights =
-            Distilling::from_arg_matches(&arguments.get_matches_from(["compress"])).unwrap();
-        model.distill =
-            Some(Distillation { options: weights, teacher: Some(teacher()), masked: [false; 2] });
-        let batch = |seed| {
-            let truth = Tensor::zeros([1, 1, 32, 32], tch::kind::FLOAT_CPU);
-            let known = Tensor::ones([1, 1, 1, 1], tch::kind::FLOAT_CPU);
-            let masks = Some(Masks { truth, known });
-            Batch { images: noise(seed, &[1, 3, 32, 32]), masks, ..Batch::default() }
-        };
-        let batches = [batch(1), batch(2)];
-        let iteration = Iteration { model: &model, batches: &batches, options: &options };
-        let shares = iteration.generator_shares();
-        let mut losses = shares.iter().flatten().flat_map(|share| &share.losses);
-        let recon = losses.find(|(name, _)| *name == "recon_A").unwrap();
-        let teacher_output = teacher().generate(0, &batches[0].images, Kind::Float);
-        let weights = model.generators[0].params.weights(Kind::Float);
-        let student = model.networks[0].forward(&weights, &batches[0].images, Kind::Float, true);
-        let expected = l1(&student.image, &teacher_output.image).double_value(&[]);
-        assert!(expected > 1e-3 && (recon.1.double_value(&[]) - expected).abs() < 1e-6);
-    }
-}
+mod tests;

@@ -17,6 +17,7 @@ pub mod order;
 pub mod pairs;
 pub mod paste;
 pub mod picture;
+pub mod sampler;
 pub mod shot;
 pub mod usable;
 pub mod view;

@@ -10,7 +10,7 @@ use tch::Device;
 use crate::{
     checkpoint::{self, Checkpoint},
     cyclegan::{CycleGan, distill::Distillation, network_state::NetworkState, teacher::Teacher},
-    data::loader::{Loader, Plan},
+    data::{loader::Loader, sampler::Plan},
     eval,
     export::read_back,
     net::{build::Norm, generator::Generator},

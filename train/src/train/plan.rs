@@ -10,8 +10,8 @@ use crate::{
     data::{
         folder::{Domain, pictures_for},
         held_out::{HeldOut, hold_out},
-        loader::Plan,
         pairs::matched,
+        sampler::Plan,
         usable::with_masks,
         view::Sizes,
     },

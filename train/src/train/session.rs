@@ -25,7 +25,7 @@ use crate::{
         CycleGan, Losses, Term,
         schedule::{Plateau, Progress, warm_up},
     },
-    data::loader::{Loader, Plan},
+    data::{loader::Loader, sampler::Plan},
     device,
     eval::validation::Validation,
     memory,

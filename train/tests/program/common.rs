@@ -11,7 +11,7 @@ use std::{
 use cyclegan_test_support::plugin::file_name;
 use cyclegan_train::data::{
     folder::Domain,
-    loader::Plan,
+    sampler::Plan,
     view::{Preprocess, Sizes},
 };
 use image::{GrayImage, Luma, Rgb, RgbImage};

@@ -4,10 +4,7 @@
 
 use std::{fs, path::Path};
 
-use cyclegan_train::data::{
-    folder::Domain,
-    loader::{Loader, Plan},
-};
+use cyclegan_train::data::{folder::Domain, loader::Loader, sampler::Plan};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use serde_json::Value;
 

@@ -6,10 +6,7 @@ use std::{fs, path::Path};
 
 use cyclegan_contract::Generator;
 use cyclegan_train::data::{
-    batch::Crops,
-    folder::Domain,
-    loader::{Loader, Plan},
-    pairs::matched,
+    batch::Crops, folder::Domain, loader::Loader, pairs::matched, sampler::Plan,
 };
 use image::{Rgb, RgbImage};
 
