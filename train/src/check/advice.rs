@@ -51,80 +51,134 @@ pub fn findings(folders: &[Folder], expected: Expected) -> Vec<Finding> {
 }
 
 fn of_folder(folder: &Folder, expected: Expected) -> Vec<Finding> {
-    let Folder { name, pictures, unreadable, .. } = folder;
-    let is_train = name.starts_with("train");
-    let mut findings = Vec::new();
-    let mut find = |line: String, pictures: Vec<PathBuf>| findings.push(Finding { line, pictures });
-    if !unreadable.is_empty() {
-        let n = count(unreadable.len(), "file");
-        let named = listed(unreadable.iter().cloned());
-        find(format!("{name}: {n} cannot be read and will be skipped: {named}"), vec![]);
+    let mut findings = vec![
+        unreadable(folder),
+        too_few(folder),
+        small(folder, expected.load_size),
+        long(folder),
+        without_colour(folder, expected.mode),
+    ];
+    if folder.has_masks {
+        findings.extend([
+            without_mask(folder),
+            empty_mask(folder),
+            dark_mask(folder),
+            full_mask(folder),
+            unusable_mask(folder),
+        ]);
     }
-    if is_train && pictures.len() < FEW {
-        find(
-            format!(
-                "{name}: only {}; several hundred give a better pair, `cyclegan-train extract` takes \
-                 them from videos",
-                count(pictures.len(), "image")
-            ),
-            vec![],
-        );
-    }
-    let mut about = |which: &dyn Fn(&Facts) -> bool, what: &str, advice: &str| {
-        let found: Vec<&Facts> = pictures.iter().filter(|p| which(p)).collect();
-        if !found.is_empty() {
-            let n = count(found.len(), "image");
-            let named = listed(found.iter().map(|p| file_name(&p.path)));
-            let paths = found.iter().map(|p| p.path.clone()).collect();
-            find(format!("{name}: {n} {what} ({named}); {advice}"), paths);
-        }
-    };
-    let load = expected.load_size;
-    about(
-        &|p| p.size.0.min(p.size.1) < load,
-        &format!("with a short side below {load}"),
-        "they will be upscaled and look blurred: use a smaller --load-size and --crop-size, or remove them",
+    findings.into_iter().flatten().collect()
+}
+
+fn is_train(folder: &Folder) -> bool {
+    folder.name.starts_with("train")
+}
+
+fn unreadable(folder: &Folder) -> Option<Finding> {
+    let Folder { name, unreadable, .. } = folder;
+    let n = count(unreadable.len(), "file");
+    let named = listed(unreadable.iter().cloned());
+    let line = format!("{name}: {n} cannot be read and will be skipped: {named}");
+    (!unreadable.is_empty()).then_some(Finding { line, pictures: vec![] })
+}
+
+fn too_few(folder: &Folder) -> Option<Finding> {
+    let Folder { name, pictures, .. } = folder;
+    let line = format!(
+        "{name}: only {}; several hundred give a better pair, `cyclegan-train extract` takes \
+         them from videos",
+        count(pictures.len(), "image")
     );
+    (is_train(folder) && pictures.len() < FEW).then_some(Finding { line, pictures: vec![] })
+}
+
+fn small(folder: &Folder, load_size: u32) -> Option<Finding> {
     about(
-        &|p| f64::from(p.size.0.max(p.size.1)) > LONG * f64::from(p.size.0.min(p.size.1)),
+        folder,
+        |p| p.size.0.min(p.size.1) < load_size,
+        &format!("with a short side below {load_size}"),
+        "they will be upscaled and look blurred: use a smaller --load-size and --crop-size, or remove them",
+    )
+}
+
+fn long(folder: &Folder) -> Option<Finding> {
+    about(
+        folder,
+        |p| f64::from(p.size.0.max(p.size.1)) > LONG * f64::from(p.size.0.min(p.size.1)),
         "with one side more than twice as long as the other",
         "--preprocess resize_and_crop squashes them: use multi_scale_crop, or crop them first",
-    );
+    )
+}
+
+fn without_colour(folder: &Folder, mode: Mode) -> Option<Finding> {
     about(
+        folder,
         // pix2pix may learn to colour images.
-        &|p| is_train && p.is_grey && expected.mode == Mode::Unpaired,
+        |p| is_train(folder) && p.is_grey && mode == Mode::Unpaired,
         "without colour",
         "the generators learn to remove colours from them: remove the images",
-    );
-    if folder.has_masks {
-        about(
-            &|p| p.mask.is_none(),
-            "without a mask",
-            "with --look-at foreground they are not used: add masks, or remove the images",
-        );
-        about(
-            &|p| matches!(p.mask, Some(Mask::Inside(share)) if share < NOTHING),
-            "with an empty mask",
-            "the generator learns to leave these images unchanged: correct if they show nothing of \
-             the domain, else redraw the masks",
-        );
-        about(
-            &|p| p.mask == Some(Mask::Dark),
-            &format!("with a mask whose largest value is below {INSIDE}"),
-            "they count as nearly empty: expected 255 for the foreground, and not 1 or the number of a class",
-        );
-        about(
-            &|p| matches!(p.mask, Some(Mask::Inside(share)) if share > 1.0 - NOTHING),
-            "with an all-white mask",
-            "the generator learns to change everything: expected white for the foreground, black for the rest",
-        );
-        about(
-            &|p| matches!(p.mask, Some(Mask::Unusable(_))),
-            "with a mask that has another size or cannot be read",
-            "they will be skipped: expected masks of the size of their images",
-        );
-    }
-    findings
+    )
+}
+
+fn without_mask(folder: &Folder) -> Option<Finding> {
+    about(
+        folder,
+        |p| p.mask.is_none(),
+        "without a mask",
+        "with --look-at foreground they are not used: add masks, or remove the images",
+    )
+}
+
+fn empty_mask(folder: &Folder) -> Option<Finding> {
+    about(
+        folder,
+        |p| matches!(p.mask, Some(Mask::Inside(share)) if share < NOTHING),
+        "with an empty mask",
+        "the generator learns to leave these images unchanged: correct if they show nothing of \
+         the domain, else redraw the masks",
+    )
+}
+
+fn dark_mask(folder: &Folder) -> Option<Finding> {
+    about(
+        folder,
+        |p| p.mask == Some(Mask::Dark),
+        &format!("with a mask whose largest value is below {INSIDE}"),
+        "they count as nearly empty: expected 255 for the foreground, and not 1 or the number of a class",
+    )
+}
+
+fn full_mask(folder: &Folder) -> Option<Finding> {
+    about(
+        folder,
+        |p| matches!(p.mask, Some(Mask::Inside(share)) if share > 1.0 - NOTHING),
+        "with an all-white mask",
+        "the generator learns to change everything: expected white for the foreground, black for the rest",
+    )
+}
+
+fn unusable_mask(folder: &Folder) -> Option<Finding> {
+    about(
+        folder,
+        |p| matches!(p.mask, Some(Mask::Unusable(_))),
+        "with a mask that has another size or cannot be read",
+        "they will be skipped: expected masks of the size of their images",
+    )
+}
+
+/// The images of a folder that `which` selects, with advice; `None` without any.
+fn about(
+    folder: &Folder,
+    which: impl Fn(&Facts) -> bool,
+    what: &str,
+    advice: &str,
+) -> Option<Finding> {
+    let found: Vec<&Facts> = folder.pictures.iter().filter(|p| which(p)).collect();
+    let n = count(found.len(), "image");
+    let named = listed(found.iter().map(|p| file_name(&p.path)));
+    let line = format!("{}: {n} {what} ({named}); {advice}", folder.name);
+    let pictures: Vec<PathBuf> = found.iter().map(|p| p.path.clone()).collect();
+    (!pictures.is_empty()).then_some(Finding { line, pictures })
 }
 
 /// Near-duplicates between folders: training images in a test set, or an image in both domains. Partners in both
