@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-pub use read::{Checkpoint, Shown, open_newest};
+pub use read::{Checkpoint, ExportedGenerators, open_newest};
 pub use save::{save, save_best};
 pub use state::not_finite;
 

@@ -16,7 +16,6 @@
 #[macro_use]
 mod terminal;
 
-pub mod caught;
 pub mod check;
 pub mod checkpoint;
 pub mod compress;
@@ -37,6 +36,7 @@ pub mod net;
 mod noise;
 pub mod onnx_generator;
 pub mod options;
+pub mod panics;
 pub mod pixels;
 pub mod progress;
 pub mod ranks;

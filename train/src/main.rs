@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cyclegan_train::{
-    caught::caught, check, compress, eval, export, extract, masks, say_error, train,
+    check, compress, eval, export, extract, masks, panics::catch_panics, say_error, train,
 };
 
 /// Trains the generator pairs of cycleganfilter from two folders of unpaired frames
@@ -40,7 +40,7 @@ enum Command {
 fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let result = caught(|| match (cli.command, matches.subcommand()) {
+    let result = catch_panics(|| match (cli.command, matches.subcommand()) {
         (Command::Train(args), Some((_, matches))) => train::run(*args, matches),
         (Command::Compress(args), Some((_, matches))) => {
             train::student(compress::prepare(*args, matches)?)

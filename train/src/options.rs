@@ -5,10 +5,10 @@
 //! Names and defaults are those of pytorch-CycleGAN-and-pix2pix if it has the option.
 
 mod check;
+mod dependent_defaults;
+mod fast_defaults;
+mod from_files;
 mod given;
-mod left_open;
-mod of_fast;
-mod of_files;
 mod values;
 
 use std::{

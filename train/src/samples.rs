@@ -46,7 +46,7 @@ impl Samples {
         device: Device,
     ) -> Result<Self> {
         let paired = options.paired();
-        let [a, b] = shown(data, train, paired)?;
+        let [a, b] = images_of(data, train, paired)?;
         let of = |domain: &Domain| -> Result<Tensor> {
             let step = (domain.images.len() / ROWS).max(1);
             let picked = domain.images.iter().step_by(step).take(ROWS);
@@ -87,7 +87,7 @@ impl Samples {
     /// The rows of direction `i`, 3×H×W.
     fn rows(&self, model: &CycleGan, i: usize) -> Tensor {
         let generate = |k: usize, x: &Tensor| {
-            let weights = model.generators[k].shown().weights(Kind::Float);
+            let weights = model.generators[k].averaged().weights(Kind::Float);
             model.networks[k].forward(&weights, x, Kind::Float, false)
         };
         no_grad(|| {
@@ -107,7 +107,7 @@ impl Samples {
 }
 
 /// The test images, else the training images.
-fn shown(data: &Path, train: &[Domain; 2], paired: bool) -> Result<[Domain; 2]> {
+fn images_of(data: &Path, train: &[Domain; 2], paired: bool) -> Result<[Domain; 2]> {
     let test = |name: &str| Domain::open_if_there(data, name);
     let [a, b] = match [test("testA")?, test("testB")?] {
         [Some(a), Some(b)] if paired => return matched(a, b, None),

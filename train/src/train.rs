@@ -16,18 +16,18 @@ use anyhow::Result;
 use clap::{ArgMatches, Args};
 
 use crate::{
-    caught::caught,
     checkpoint::{self, Checkpoint},
     compress::{self, Student},
     cyclegan::distill::DistillOptions,
     data::sampler::Plan,
     export, interrupt,
     options::TrainOptions,
+    panics::catch_panics,
     ranks::{Launch, Ranks},
     recipe,
     run_folder::{Config, RunFolder},
 };
-use models::{begun, resumed};
+use models::{initial_model, resumed};
 use opening::opened;
 use session::Session;
 
@@ -66,7 +66,7 @@ pub struct TrainArgs {
 pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
     let launch = Launch::join()?;
     let ranks = launch.ranks();
-    let result = caught(|| {
+    let result = catch_panics(|| {
         let (run, config, newest) = opened(args, matches, ranks.rank())?;
         all_stages(&run, config, ranks, newest)
     });
@@ -91,19 +91,19 @@ fn all_stages(
         let mut session =
             Session::start(run.clone(), &config, ranks, |plan, device| match newest {
                 Some(newest) => resumed(newest, &config.train, plan, device),
-                None => Ok((begun(&config, device)?, false)),
+                None => Ok((initial_model(&config, device)?, false)),
             })?;
         session.train(&stop)?;
-        let over = session.is_over();
+        let is_over = session.is_over();
         let next = stage.map(|i| i + 1).filter(|&i| i < config.stages.len());
-        match next.filter(|_| over) {
+        match next.filter(|_| is_over) {
             Some(i) => {
                 if first {
                     export::write_pair(run, &run.stage(i - 1))?;
                 }
                 config.begin_stage(i, session.now());
             }
-            None if over && first => return finish(run, &config, &stop),
+            None if is_over && first => return finish(run, &config, &stop),
             None => return Ok(()),
         }
         ranks = session.model.ranks;

@@ -28,7 +28,7 @@ const PIPELINE: &str = "uridecodebin name=in \
      ! deinterlace fields=top ! videoconvert \
      ! appsink name=out sync=false max-buffers=4 caps=video/x-raw,format=RGB";
 /// Interval at which stop requests are checked.
-const GLANCE: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+const POLL_INTERVAL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 /// How long a pipeline may take to end.
 const END: Duration = Duration::from_secs(2);
 
@@ -165,7 +165,7 @@ impl Video {
         let started = self.pipeline.set_state(gst::State::Playing);
         let begin = Instant::now();
         loop {
-            let (reached, now, _) = self.pipeline.state(GLANCE);
+            let (reached, now, _) = self.pipeline.state(POLL_INTERVAL);
             // Checked before errors, because an unlinked pad is also an error.
             self.ensure_has_video()?;
             if let Some(problem) = self.problem() {
@@ -190,7 +190,7 @@ impl Video {
             if self.patience.stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            if let Some(sample) = self.sink.try_pull_sample(GLANCE) {
+            if let Some(sample) = self.sink.try_pull_sample(POLL_INTERVAL) {
                 break sample;
             }
             if let Some(problem) = self.problem() {

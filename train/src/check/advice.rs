@@ -8,15 +8,15 @@ use super::look::{Facts, Folder, INSIDE, Mask};
 use crate::options::Mode;
 
 /// The number of images of a domain below which a pair is seldom good.
-const FEW: usize = 200;
+const MIN_IMAGES: usize = 200;
 /// The largest aspect ratio at which images that are squashed to a square still look right.
-const LONG: f64 = 2.0;
+const MAX_ASPECT: f64 = 2.0;
 /// The ratio of median sizes from which domains can be distinguished by sharpness.
-const OTHER_SIZE: f64 = 1.5;
+const MAX_SIZE_RATIO: f64 = 1.5;
 /// A mask whose white share is below this is empty, above 1 minus this it is full.
-const NOTHING: f64 = 0.001;
+const EMPTY_SHARE: f64 = 0.001;
 /// The most files that a line names.
-const NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// What the options expect of the images.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +89,7 @@ fn too_few(folder: &Folder) -> Option<Finding> {
          them from videos",
         count(pictures.len(), "image")
     );
-    (is_train(folder) && pictures.len() < FEW).then_some(Finding { line, pictures: vec![] })
+    (is_train(folder) && pictures.len() < MIN_IMAGES).then_some(Finding { line, pictures: vec![] })
 }
 
 fn small(folder: &Folder, load_size: u32) -> Option<Finding> {
@@ -104,7 +104,7 @@ fn small(folder: &Folder, load_size: u32) -> Option<Finding> {
 fn long(folder: &Folder) -> Option<Finding> {
     about(
         folder,
-        |p| f64::from(p.size.0.max(p.size.1)) > LONG * f64::from(p.size.0.min(p.size.1)),
+        |p| f64::from(p.size.0.max(p.size.1)) > MAX_ASPECT * f64::from(p.size.0.min(p.size.1)),
         "with one side more than twice as long as the other",
         "--preprocess resize_and_crop squashes them: use multi_scale_crop, or crop them first",
     )
@@ -132,7 +132,7 @@ fn without_mask(folder: &Folder) -> Option<Finding> {
 fn empty_mask(folder: &Folder) -> Option<Finding> {
     about(
         folder,
-        |p| matches!(p.mask, Some(Mask::Inside(share)) if share < NOTHING),
+        |p| matches!(p.mask, Some(Mask::Inside(share)) if share < EMPTY_SHARE),
         "with an empty mask",
         "the generator learns to leave these images unchanged: correct if they show nothing of \
          the domain, else redraw the masks",
@@ -151,7 +151,7 @@ fn dark_mask(folder: &Folder) -> Option<Finding> {
 fn full_mask(folder: &Folder) -> Option<Finding> {
     about(
         folder,
-        |p| matches!(p.mask, Some(Mask::Inside(share)) if share > 1.0 - NOTHING),
+        |p| matches!(p.mask, Some(Mask::Inside(share)) if share > 1.0 - EMPTY_SHARE),
         "with an all-white mask",
         "the generator learns to change everything: expected white for the foreground, black for the rest",
     )
@@ -233,7 +233,7 @@ fn between(a: &Folder, b: &Folder) -> Vec<Finding> {
         sides.get(sides.len() / 2).copied().unwrap_or(1)
     };
     let (of_a, of_b) = (typical(a), typical(b));
-    if f64::from(of_a.max(of_b)) > OTHER_SIZE * f64::from(of_a.min(of_b)) {
+    if f64::from(of_a.max(of_b)) > MAX_SIZE_RATIO * f64::from(of_a.min(of_b)) {
         lines.push(format!(
             "trainA and trainB: the median short sides are {of_a} and {of_b}; the discriminators may \
              distinguish the domains by their sharpness: scale the larger images down"
@@ -256,8 +256,8 @@ fn count(n: usize, what: &str) -> String {
 /// The first few of them.
 fn listed(names: impl Iterator<Item = String>) -> String {
     let names: Vec<String> = names.collect();
-    let first = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match names.len() > NAMED {
+    let first = names.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match names.len() > MAX_NAMED {
         true => format!("{first}, …"),
         false => first,
     }

@@ -56,16 +56,16 @@ pub struct Folder {
 
 impl Folder {
     /// Inspects every image of a domain, on all cores.
-    pub fn look(name: &str, domain: &Domain, bar: &ProgressBar) -> Self {
+    pub fn inspect(name: &str, domain: &Domain, bar: &ProgressBar) -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let mut seen: Vec<(usize, Result<Facts, String>)> = thread::scope(|scope| {
             let share = |first: usize| {
                 let places = (first..domain.images.len()).step_by(threads);
-                let look = move |i: usize| {
+                let inspect = move |i: usize| {
                     bar.inc(1);
                     (i, facts(domain, i))
                 };
-                scope.spawn(move || places.map(look).collect::<Vec<_>>())
+                scope.spawn(move || places.map(inspect).collect::<Vec<_>>())
             };
             let shares: Vec<_> = (0..threads).map(share).collect();
             // The images of a thread that panicked are missing; the panic was printed.

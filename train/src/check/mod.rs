@@ -57,8 +57,8 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     }
     let all = domains.iter().map(|(_, domain)| domain.images.len()).sum();
     let bar = progress::bar(all, "{bar:30} {pos}/{len} images eta {eta}");
-    let look = |(name, domain): &(String, Domain)| Folder::look(name, domain, &bar);
-    let folders: Vec<Folder> = domains.iter().map(look).collect();
+    let inspect = |(name, domain): &(String, Domain)| Folder::inspect(name, domain, &bar);
+    let folders: Vec<Folder> = domains.iter().map(inspect).collect();
     bar.finish_and_clear();
     folders.iter().for_each(|folder| say!("{}", summary(folder)));
     let mut train = TrainOptions { mode: args.mode, net_g: args.net_g, ..TrainOptions::default() };

@@ -35,7 +35,7 @@ pub fn open_newest(run: &RunFolder, device: Device) -> Result<(Config, CycleGan)
 
 /// The generators of a run, without the data that only training needs.
 #[derive(Debug)]
-pub struct Shown {
+pub struct ExportedGenerators {
     /// G and F.
     pub networks: [Generator; 2],
     /// Their moving averages, or their weights if there are none.
@@ -44,7 +44,7 @@ pub struct Shown {
     pub step: u64,
 }
 
-impl Shown {
+impl ExportedGenerators {
     /// The generators of the newest valid checkpoint of a run; reads nothing else of it.
     pub fn newest(run: &RunFolder, device: Device) -> Result<(Config, Self)> {
         Self::of(run, Checkpoint::newest(&run.checkpoints())?, device)
@@ -70,11 +70,11 @@ impl Shown {
         let config = run.config()?;
         let networks = [0, 1].map(|i| Generator::new(config.train.generator(i)));
         let averaged = config.train.ema_half_life > 0.0;
-        let mut shown = |i: usize| {
-            let shown = checkpoint.shown(["G", "F"][i], &networks[i], averaged, device);
-            shown.with_context(|| checkpoint.path.display().to_string())
+        let mut params = |i: usize| {
+            let params = checkpoint.exported(["G", "F"][i], &networks[i], averaged, device);
+            params.with_context(|| checkpoint.path.display().to_string())
         };
-        let params = [shown(0)?, shown(1)?];
+        let params = [params(0)?, params(1)?];
         let step = checkpoint.state.step;
         Ok((config, Self { networks, params, step }))
     }
@@ -172,8 +172,8 @@ impl Checkpoint {
         restore(&mut self.file, &self.state, model).context(path)
     }
 
-    /// The weights of the network `name` that are shown and exported.
-    fn shown(
+    /// The weights of the network `name` that are exported.
+    fn exported(
         &mut self,
         name: &str,
         network: &Generator,

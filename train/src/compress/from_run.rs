@@ -75,7 +75,7 @@ impl RunTeacher {
     /// Prunes both generators to `limit` and sets the remaining channels in the student's options.
     pub fn prune(&mut self, limit: &Limit, options: &mut TrainOptions) -> Result<()> {
         let prune = |i: usize| -> Result<Box<dyn Kept>> {
-            let values = self.model.generators[i].shown();
+            let values = self.model.generators[i].averaged();
             let shape = options.generator(i);
             let scales: Box<dyn Scales> = match shape.net {
                 NetG::Fast => Box::new(fast::Norms::read(&shape, |name| values.get(name))?),
@@ -127,7 +127,7 @@ impl RunTeacher {
         for i in 0..2 {
             if let Some(kept) = self.kept.as_ref().filter(|_| !fresh) {
                 let generator = &mut student.generators[i];
-                inherit(&generator.params, self.model.generators[i].shown(), kept[i].as_ref())?;
+                inherit(&generator.params, self.model.generators[i].averaged(), kept[i].as_ref())?;
                 generator.restart_average();
             }
         }

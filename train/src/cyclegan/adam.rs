@@ -31,16 +31,16 @@ impl Adam {
         Self { m, v, ..*self }
     }
 
-    /// One update of `flat` in place. Values that are not `learnt` keep their moments too: old moments would move
+    /// One update of `flat` in place. Values that are not `trained` keep their moments too: old moments would move
     /// them even without a gradient.
-    pub fn step(&mut self, flat: &Tensor, gradient: &Tensor, lr: f64, learnt: Option<&Tensor>) {
-        let Some(learnt) = learnt else {
+    pub fn step(&mut self, flat: &Tensor, gradient: &Tensor, lr: f64, trained: Option<&Tensor>) {
+        let Some(trained) = trained else {
             return self.step_all(flat, gradient, lr);
         };
         let before = [flat, &self.m, &self.v].map(Tensor::copy);
         self.step_all(flat, gradient, lr);
         for (now, before) in [flat, &self.m, &self.v].into_iter().zip(before) {
-            no_grad(|| now.shallow_clone().copy_(&now.where_self(learnt, &before)));
+            no_grad(|| now.shallow_clone().copy_(&now.where_self(trained, &before)));
         }
     }
 

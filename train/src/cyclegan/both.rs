@@ -10,7 +10,7 @@ use std::{env, panic::resume_unwind, thread};
 use tch::Device;
 
 use super::CycleGan;
-use crate::{caught, data::batch::Batch, loss::adversarial::GanMode, options::TrainOptions};
+use crate::{data::batch::Batch, loss::adversarial::GanMode, options::TrainOptions, panics};
 
 /// The shared input of both directions.
 pub(super) struct Iteration<'a> {
@@ -51,7 +51,7 @@ impl Iteration<'_> {
         tch::set_num_threads(threads - half);
         let done = thread::scope(|scope| {
             let other = scope.spawn(|| {
-                caught::in_this_thread_too();
+                panics::catch_in_this_thread();
                 tch::set_num_threads(half);
                 work(self, 1, second)
             });

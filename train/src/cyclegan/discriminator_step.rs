@@ -72,7 +72,7 @@ impl DiscriminatorInput {
     }
 
     /// The inverse of [`DiscriminatorInput::stacked`].
-    fn unstacked(&self, stacked: &Tensor) -> Self {
+    fn split(&self, stacked: &Tensor) -> Self {
         let channels = self.input.size()[1];
         let mask = self.mask.as_ref().map(|_| stacked.narrow(1, channels, 1));
         Self { input: stacked.narrow(1, 0, channels), mask }
@@ -89,14 +89,14 @@ pub(super) struct Scored {
 
 impl Scored {
     /// Images without scores.
-    pub(super) fn unseen(view: &DiscriminatorInput) -> Self {
+    pub(super) fn unscored(view: &DiscriminatorInput) -> Self {
         Self { view: view.detach(), scores: None }
     }
 
     /// These images, partly replaced by older ones from the pool, to train the discriminator.
-    fn or_older(self, pool: &mut ImagePool, rng: &mut impl Rng) -> Self {
+    fn or_from_pool(self, pool: &mut ImagePool, rng: &mut impl Rng) -> Self {
         match pool.query(&self.view.stacked(), rng) {
-            Some(mixed) => Self { view: self.view.unstacked(&mixed), scores: None },
+            Some(mixed) => Self { view: self.view.split(&mixed), scores: None },
             None => self,
         }
     }
@@ -116,19 +116,19 @@ impl CycleGan {
         let mut rng = random(options.seed, Purpose::Pool, self.images);
         let [of_g, of_f] = scored;
         let [pool_g, pool_f] = &mut self.pools;
-        let shown = [
-            of_g.map(|scored| scored.or_older(pool_g, &mut rng)),
-            of_f.map(|scored| scored.or_older(pool_f, &mut rng)),
+        let mixed = [
+            of_g.map(|scored| scored.or_from_pool(pool_g, &mut rng)),
+            of_f.map(|scored| scored.or_from_pool(pool_f, &mut rng)),
         ];
-        let views = shown.each_ref().map(|scored| scored.as_ref().map(|scored| &scored.view));
+        let views = mixed.each_ref().map(|scored| scored.as_ref().map(|scored| &scored.view));
         self.feature_discriminator_step(batches, views, options, lr, losses);
         if options.lambda_gan == 0.0 {
             return;
         }
         let iteration = Iteration { model: self, batches, options };
-        let learnt = iteration.both(shown, Iteration::discriminator_gradient);
-        for (i, learnt) in learnt.into_iter().enumerate() {
-            let Some((gradient, measured)) = learnt else { continue };
+        let updates = iteration.both(mixed, Iteration::discriminator_gradient);
+        for (i, update) in updates.into_iter().enumerate() {
+            let Some((gradient, measured)) = update else { continue };
             let discriminator = &mut self.discriminators[i];
             discriminator.update(gradient, lr, options.warmup, &self.ranks);
             discriminator.params.iterate_power();
@@ -156,7 +156,7 @@ impl CycleGan {
             let real = DiscriminatorInput::of(options, target.real(), target, &batches[i]);
             let fake = fake.detach();
             let augmentations = [&real, &fake].map(|view| Augmentation::random(&view.input));
-            let (gradient, loss) = discriminators.learnt(i, [&real, &fake], &augmentations);
+            let (gradient, loss) = discriminators.gradient(i, [&real, &fake], &augmentations);
             let state = &mut discriminators.states[i];
             state.update(gradient, lr, options.warmup, &self.ranks);
             state.params.iterate_power();
@@ -211,9 +211,9 @@ impl Iteration<'_> {
         if mode == GanMode::Wgangp {
             loss += gradient_penalty(score, &real.input, &fake.input);
         }
-        let right = (on_real.called(mode, true) + on_fake.called(mode, false)) * 0.5;
+        let accuracy = (on_real.accuracy(mode, true) + on_fake.accuracy(mode, false)) * 0.5;
         let losses =
-            vec![(Term::Discriminator.name(i), loss.detach()), (Term::Accuracy.name(i), right)];
+            vec![(Term::Discriminator.name(i), loss.detach()), (Term::Accuracy.name(i), accuracy)];
         let gradients = Tensor::run_backward(&[loss], &params.leaves(), false, false);
         (no_grad(|| params.flatten(&gradients)), losses)
     }
@@ -238,7 +238,7 @@ impl Scores {
     }
 
     /// The share of scores on the correct side of the undecided score.
-    fn called(&self, mode: GanMode, real: bool) -> Tensor {
+    fn accuracy(&self, mode: GanMode, real: bool) -> Tensor {
         no_grad(|| {
             let (map, undecided) = (&self.map, mode.undecided());
             let right = if real { map.gt(undecided) } else { map.le(undecided) };
@@ -298,12 +298,12 @@ mod tests {
         let (mut pool, mut rng) = (ImagePool::new(1), random(0, Purpose::Pool, 0));
         let mut swapped = 0;
         for _ in 0..20 {
-            let shown = scored().or_older(&mut pool, &mut rng);
-            assert_eq!(shown.view.input.size(), image(1).size());
-            swapped += i32::from(shown.scores.is_none());
+            let mixed = scored().or_from_pool(&mut pool, &mut rng);
+            assert_eq!(mixed.view.input.size(), image(1).size());
+            swapped += i32::from(mixed.scores.is_none());
         }
         assert!((1..19).contains(&swapped), "{swapped}");
-        assert!(scored().or_older(&mut ImagePool::new(0), &mut rng).scores.is_some());
+        assert!(scored().or_from_pool(&mut ImagePool::new(0), &mut rng).scores.is_some());
     }
 
     /// A discriminator's update is the same with kept scores and with new ones.
@@ -315,9 +315,9 @@ mod tests {
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
         let (scored, _) = iteration.adversarial_loss(0, &whole(image(1)));
         assert!(scored.scores.is_some());
-        let unseen = Scored::unseen(&scored.view);
-        let learnt = |scored| iteration.discriminator_gradient(0, scored).0;
-        let (kept, again) = (learnt(scored), learnt(unseen));
+        let unscored = Scored::unscored(&scored.view);
+        let gradient = |scored| iteration.discriminator_gradient(0, scored).0;
+        let (kept, again) = (gradient(scored), gradient(unscored));
         assert!(largest(&again) > 1e-4);
         assert!(largest(&(kept - &again)) < largest(&again) * 1e-4);
     }
@@ -339,13 +339,13 @@ mod tests {
     fn a_discriminator_sees_real_images_without_augmentation() {
         let options = options();
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
-        let learnt = |batches: &[Batch; 2]| {
+        let gradient = |batches: &[Batch; 2]| {
             let iteration = Iteration { model: &model, batches, options: &options };
-            iteration.discriminator_gradient(0, Scored::unseen(&whole(image(1)))).0
+            iteration.discriminator_gradient(0, Scored::unscored(&whole(image(1)))).0
         };
         // The discriminator gets the same image, with any augmentation for the generators.
         let of = |seed| Batch { images: image(seed), real: Some(image(5)), ..Batch::default() };
-        let (one, other) = (learnt(&[of(2), of(3)]), learnt(&[of(2), of(4)]));
+        let (one, other) = (gradient(&[of(2), of(3)]), gradient(&[of(2), of(4)]));
         assert!(largest(&(one - other)) == 0.0);
     }
 
@@ -367,7 +367,7 @@ mod tests {
         let loss = iteration.adversarial_loss(0, &view).1.double_value(&[]);
         let expected = options.gan_mode().loss(&scores, true, Some(&counted)).double_value(&[]);
         assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
-        let back = view.unstacked(&view.stacked());
+        let back = view.split(&view.stacked());
         assert_eq!(back.mask, view.mask);
         assert_eq!(back.input, view.input);
     }
@@ -380,7 +380,7 @@ mod tests {
         let _ = map.narrow(3, 0, 1).fill_(0.9);
         let _ = weights.narrow(3, 0, 1).fill_(0.25);
         let scores = Scores { map, weights: Some(weights) };
-        assert_eq!(scores.called(GanMode::Lsgan, true).double_value(&[]), 1.0);
-        assert_eq!(scores.called(GanMode::Lsgan, false).double_value(&[]), 0.0);
+        assert_eq!(scores.accuracy(GanMode::Lsgan, true).double_value(&[]), 1.0);
+        assert_eq!(scores.accuracy(GanMode::Lsgan, false).double_value(&[]), 0.0);
     }
 }

@@ -31,7 +31,7 @@ impl CycleGan {
         }
         let mut generators = new.generators;
         for (own, before) in generators.iter_mut().zip(&self.generators) {
-            let trained = before.shown();
+            let trained = before.averaged();
             trained.layout().transfer(trained.flat(), own.params.layout(), own.params.flat());
             own.restart_average();
         }

@@ -65,7 +65,7 @@ impl FeatureDiscriminators {
 
     /// The loss of the discriminator of generator `i`, E[max(0, 1 − D(real))] + E[max(0, 1 + D(fake))],
     /// and its gradient with respect to the heads, flat.
-    pub(super) fn learnt(
+    pub(super) fn gradient(
         &self,
         i: usize,
         views: [&DiscriminatorInput; 2],

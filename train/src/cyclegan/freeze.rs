@@ -29,7 +29,7 @@ impl CycleGan {
             let batches = batches?;
             for (i, batch) in batches.iter().enumerate() {
                 let state = &self.generators[i];
-                for (sum, params) in sums[i].iter_mut().zip([&state.params, state.shown()]) {
+                for (sum, params) in sums[i].iter_mut().zip([&state.params, state.averaged()]) {
                     add(sum, measure(&self.networks[i], params, batch));
                 }
             }
@@ -97,7 +97,7 @@ mod tests {
             let images = Tensor::rand([1, 3, 128, 128], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
             let batch = || Batch { images: images.shallow_clone(), ..Batch::default() };
             let generate = |model: &CycleGan, i: usize| {
-                let weights = model.generators[i].shown().weights(Kind::Float);
+                let weights = model.generators[i].averaged().weights(Kind::Float);
                 let (generator, weights) = model.networks[i].folded(weights);
                 generator.forward(&weights, &images, Kind::Float, false).image
             };

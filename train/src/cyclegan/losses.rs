@@ -88,7 +88,7 @@ terms! {
     /// Distance from the teacher's output.
     Recon "recon_A" "recon_B" in "Distance from the teacher": |s| s.of_teacher(|d| d.recon(s.i));
     /// Distance, inside the mask, from the output of the generators of --init-from.
-    Beginning "init_A" "init_B" in "Distance from the initial generators": |s| s.options.lambda_init;
+    Initial "init_A" "init_B" in "Distance from the initial generators": |s| s.options.lambda_init;
     /// Distance of the input from the other generator's translation of the teacher's output.
     Inverse "inverse_A" "inverse_B" in "Distance from the teacher":
         |s| s.of_teacher(|d| d.lambda_inverse);

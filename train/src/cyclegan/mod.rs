@@ -55,7 +55,7 @@ pub struct CycleGan {
     /// The teacher, if there is one.
     pub distill: Option<Distillation>,
     /// The generators of --init-from, with --lambda-init.
-    pub beginning: Option<Teacher>,
+    pub initial: Option<Teacher>,
     /// State of the plateau policy.
     pub plateau: Plateau,
     /// Number of iterations.
@@ -111,7 +111,7 @@ impl CycleGan {
             projections,
             pools: [pool(), pool()],
             distill: None,
-            beginning: None,
+            initial: None,
             plateau: Plateau::default(),
             step: 0,
             images: 0,
@@ -122,10 +122,10 @@ impl CycleGan {
         })
     }
 
-    /// The output of generator `i`, as shown and exported, for N×3×H×W in [−1, 1].
-    pub fn shown(&self, i: usize, x: &Tensor) -> Tensor {
+    /// The output of generator `i`, with its averaged weights, for N×3×H×W in [−1, 1].
+    pub fn translate(&self, i: usize, x: &Tensor) -> Tensor {
         no_grad(|| {
-            let weights = self.generators[i].shown().weights(Kind::Float);
+            let weights = self.generators[i].averaged().weights(Kind::Float);
             self.networks[i].forward(&weights, x, Kind::Float, false).image
         })
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The training state of one of the four networks.
+//! The training state of one network.
 
 use tch::{Device, Tensor, no_grad};
 
@@ -84,7 +84,7 @@ impl NetworkState {
     pub fn update(&mut self, gradient: Tensor, lr: f64, warmup: u64, ranks: &Ranks) {
         let gradient = no_grad(|| ranks.mean(gradient));
         let lr = lr * warm_up(self.adam.t, warmup);
-        self.adam.step(self.params.flat(), &gradient, lr, self.params.learnt());
+        self.adam.step(self.params.flat(), &gradient, lr, self.params.trained());
     }
 
     /// Updates the moving average: e ← decay·e + (1 − decay)·w. Soon after a random start the decay is smaller,
@@ -101,8 +101,8 @@ impl NetworkState {
         }
     }
 
-    /// The weights to show and export.
-    pub fn shown(&self) -> &Params {
+    /// The weights that samples and exports use: the moving average, if there is one.
+    pub fn averaged(&self) -> &Params {
         self.ema.as_ref().unwrap_or(&self.params)
     }
 }
@@ -136,7 +136,7 @@ mod tests {
             // 0.05·t is below 3 up to t = 59.
             let decay = 0.5f64.powf(1.0 / (0.05 * f64::from(t)).min(3.0));
             expected = decay * expected + (1.0 - decay) * value;
-            assert!((state.shown().flat().double_value(&[0]) - expected).abs() < 1e-4, "{t}");
+            assert!((state.averaged().flat().double_value(&[0]) - expected).abs() < 1e-4, "{t}");
         }
     }
 
@@ -155,7 +155,7 @@ mod tests {
                 rest = decay * rest + (1.0 - decay) * value;
             }
             assert!((old - 0.5f64).abs() < 1e-9);
-            let found = state.shown().flat().double_value(&[0]);
+            let found = state.averaged().flat().double_value(&[0]);
             assert!((found - (0.5 * 2.0 + rest)).abs() < 1e-5, "{batch}: {found}");
         }
     }

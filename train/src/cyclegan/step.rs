@@ -90,7 +90,7 @@ impl CycleGan {
                 let weights = self.generators[i].params.weights(self.kind);
                 let batch = &batches[i];
                 let fake = self.networks[i].forward(&weights, &batch.images, self.kind, true);
-                Some(Scored::unseen(&DiscriminatorInput::of(options, &fake.image, batch, batch)))
+                Some(Scored::unscored(&DiscriminatorInput::of(options, &fake.image, batch, batch)))
             })
         })
     }
@@ -146,7 +146,7 @@ impl Iteration<'_> {
         self.add_reconstruction(i, &weights[1 - i], &forward, &mut sum);
         self.add_negative(i, &forward, &mut sum);
         self.distil(i, batch, (fake, &forward.features), &weights[1 - i], &mut sum);
-        self.add_beginning(i, fake, &mut sum);
+        self.add_initial(i, fake, &mut sum);
         self.add_consistency(i, &weights[i], &forward, &drawn, &mut sum);
         if let Some(drawn) = of_extra {
             self.extra(i, &weights, &drawn, self.has_cycle(i), &mut sum);
@@ -179,7 +179,7 @@ impl Iteration<'_> {
             sum.add(Term::Adversarial, loss);
             scored
         } else {
-            Scored::unseen(&view)
+            Scored::unscored(&view)
         };
         if let (Some(discriminators), Some(augmentation)) =
             (&self.model.feature_discriminators, &drawn.augmentation)
@@ -224,12 +224,12 @@ impl Iteration<'_> {
     }
 
     /// Adds the distance from the output of the generators of --init-from.
-    fn add_beginning(&self, i: usize, fake: &GeneratorOutput, sum: &mut Sum<'_>) {
+    fn add_initial(&self, i: usize, fake: &GeneratorOutput, sum: &mut Sum<'_>) {
         let (model, batch) = (self.model, &self.batches[i]);
-        if let Some(beginning) = &model.beginning {
-            let generated = beginning.generate(i, &batch.images, model.kind).image;
+        if let Some(initial) = &model.initial {
+            let generated = initial.generate(i, &batch.images, model.kind).image;
             let target = Target::new(&generated, batch, self.options.mask_head);
-            sum.add(Term::Beginning, target.l1(&fake.image, &target.image));
+            sum.add(Term::Initial, target.l1(&fake.image, &target.image));
         }
     }
 

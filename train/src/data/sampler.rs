@@ -30,7 +30,7 @@ const TRIES: usize = 8;
 /// Number of further tries, each around a foreground pixel.
 const AIMED_TRIES: usize = 4;
 /// Number of images tried instead of an unusable one.
-const STAND_INS: usize = 100;
+const MAX_REPLACEMENTS: usize = 100;
 /// Least foreground share of a crop with --look-at foreground.
 const LEAST: f64 = 0.01;
 
@@ -155,7 +155,7 @@ impl<'a> Sampler<'a> {
 
     /// A crop of a random image of those of an option's folders.
     fn other(&self, option: &str, pictures: &[PathBuf], rng: &mut impl Rng) -> Result<RgbImage> {
-        for _ in 0..STAND_INS {
+        for _ in 0..MAX_REPLACEMENTS {
             let path = &pictures[rng.random_range(0..pictures.len())];
             match self.unlabelled(path, rng) {
                 Ok(crop) => return Ok(crop),
@@ -163,7 +163,7 @@ impl<'a> Sampler<'a> {
                 Err(error) => self.skip(path, &error),
             }
         }
-        bail!("{option}: no usable image in {STAND_INS} tries, see the messages above")
+        bail!("{option}: no usable image in {MAX_REPLACEMENTS} tries, see the messages above")
     }
 
     fn unlabelled(&self, path: &Path, rng: &mut impl Rng) -> Result<RgbImage> {
@@ -199,7 +199,7 @@ impl<'a> Sampler<'a> {
     ) -> Result<()> {
         let mut rng = random(self.plan.seed, purpose, position);
         let images = &self.plan.domains[domains[0]].images;
-        let tried = images.len().min(STAND_INS);
+        let tried = images.len().min(MAX_REPLACEMENTS);
         let mut left: Vec<usize> = (0..images.len()).filter(|&i| i != index).collect();
         let mut index = index;
         for _ in 0..tried {
@@ -269,7 +269,7 @@ impl<'a> Sampler<'a> {
         let images = &self.plan.domains[domains[0]].images;
         let first = self.cuts(domains, index, sizes, rng)?;
         let mut tiles: Vec<Vec<Picture>> = first.into_iter().map(|cut| vec![cut]).collect();
-        for _ in 0..STAND_INS {
+        for _ in 0..MAX_REPLACEMENTS {
             if tiles[0].len() == 4 {
                 break;
             }

@@ -41,7 +41,7 @@ pub struct FeatureNetwork {
 
 /// The network's output for an image.
 #[derive(Debug)]
-pub struct Seen {
+pub struct FeatureOutput {
     /// D.
     pub features: Tensor,
     /// The most probable class, if the network classifies.
@@ -78,7 +78,7 @@ impl FeatureNetwork {
     }
 
     /// Runs the network on 1×3×H×W in [−1, 1].
-    pub fn see(&mut self, picture: &Tensor) -> Result<Seen> {
+    pub fn run(&mut self, picture: &Tensor) -> Result<FeatureOutput> {
         let side = [self.side, self.side];
         let x = picture.internal_upsample_bicubic2d_aa(side, false, None, None);
         let x = ((x + 1.0) * 127.5 - self.scaling.mean) / self.scaling.std;
@@ -92,6 +92,6 @@ impl FeatureNetwork {
         let features = Tensor::from_slice(&output(OUTPUT_FEATURES)?).to_kind(Kind::Float);
         let probs = self.classes.map_or_else(|| Ok(Vec::new()), |_| output(OUTPUT_PROBS))?;
         let class = (0..probs.len()).max_by(|&a, &b| probs[a].total_cmp(&probs[b]));
-        Ok(Seen { features, class })
+        Ok(FeatureOutput { features, class })
     }
 }

@@ -149,7 +149,7 @@ fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
     if args.features.as_deref() == Some(Path::new("none")) {
         return Ok(None);
     }
-    let path = args.features.clone().map_or_else(usual_network, Ok)?;
+    let path = args.features.clone().map_or_else(default_network, Ok)?;
     ensure!(
         args.features_std > 0.0,
         "--features-std is {}, expected more than 0",
@@ -171,7 +171,7 @@ fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
 }
 
 /// The default network.
-pub fn usual_network() -> Result<PathBuf> {
+pub fn default_network() -> Result<PathBuf> {
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
     let path = cache.unwrap_or_default().join(FEATURES_IN_CACHE);

@@ -198,11 +198,11 @@ impl<'a> Scorer<'a> {
         classes: [Option<usize>; 2],
     ) -> Result<(Tensor, [Option<f64>; 2])> {
         let network = self.network.as_mut().context("no feature network")?;
-        let (mut features, mut called) = (Vec::new(), Vec::new());
+        let (mut features, mut predicted) = (Vec::new(), Vec::new());
         for picture in pictures {
-            let seen = network.see(&picture?)?;
-            features.push(seen.features);
-            called.extend(seen.class);
+            let output = network.run(&picture?)?;
+            features.push(output.features);
+            predicted.extend(output.class);
             bar.inc(1);
         }
         bar.finish_and_clear();
@@ -211,8 +211,8 @@ impl<'a> Scorer<'a> {
             "too few images for KID, expected at least three of each domain"
         );
         let share = |class: Option<usize>| {
-            let hits = called.iter().filter(|&&best| Some(best) == class).count();
-            (class.is_some() && !called.is_empty()).then(|| hits as f64 / called.len() as f64)
+            let hits = predicted.iter().filter(|&&best| Some(best) == class).count();
+            (class.is_some() && !predicted.is_empty()).then(|| hits as f64 / predicted.len() as f64)
         };
         Ok((Tensor::stack(&features, 0), classes.map(share)))
     }

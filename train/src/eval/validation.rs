@@ -8,9 +8,9 @@ use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
 use super::{
+    default_network,
     features::{FeatureNetwork, Scaling},
     kid::kid,
-    usual_network,
 };
 use crate::{
     data::{decode, held_out::HeldOut, view::View},
@@ -56,7 +56,7 @@ impl Validation {
         let network = match features {
             Some(path) if path == Path::new("none") => None,
             Some(path) => Some(path.to_owned()),
-            None => Some(usual_network()?),
+            None => Some(default_network()?),
         };
         ensure!(
             network.is_some() || !wants_kid,
@@ -91,10 +91,10 @@ impl Validation {
                 }
                 if let Some(network) = &mut self.network {
                     if let Some(fake) = fake {
-                        features[i].push(network.see(&fake.to_device(Device::Cpu))?.features);
+                        features[i].push(network.run(&fake.to_device(Device::Cpu))?.features);
                     }
                     if self.real.is_none() {
-                        real[i].push(network.see(&x.to_device(Device::Cpu))?.features);
+                        real[i].push(network.run(&x.to_device(Device::Cpu))?.features);
                     }
                 }
             }

@@ -27,7 +27,7 @@ use cyclegan_output::write_beside;
 use tch::{Device, Kind, no_grad};
 
 use crate::{
-    checkpoint::Shown,
+    checkpoint::ExportedGenerators,
     net::{
         cost::macs,
         generator::Generator,
@@ -160,8 +160,8 @@ fn opened(args: &ExportArgs) -> Result<Pair> {
     args.check()?;
     ensure!(!args.out.is_file(), "{}: a file, expected a folder", args.out.display());
     let run = RunFolder::open(&args.run)?;
-    let shown = if args.best { Shown::best } else { Shown::newest };
-    let mut pair = Pair::of(shown(&run, Device::Cpu)?);
+    let read = if args.best { ExportedGenerators::best } else { ExportedGenerators::newest };
+    let mut pair = Pair::of(read(&run, Device::Cpu)?);
     if let Some(size) = args.size {
         let multiple = pair.model.networks[0].multiple_of();
         ensure!(
@@ -208,7 +208,7 @@ fn write_all(pair: &Pair, args: &ExportArgs) -> Result<Vec<Written>> {
 
 /// Writes the generators of a run's newest checkpoint; each is checked before it gets its name.
 pub fn write_pair(run: &RunFolder, out: &Path) -> Result<()> {
-    Pair::of(Shown::newest(run, Device::Cpu)?).write(out)?;
+    Pair::of(ExportedGenerators::newest(run, Device::Cpu)?).write(out)?;
     Ok(())
 }
 
@@ -229,7 +229,7 @@ impl Written {
 /// The generators of a run.
 struct Pair {
     config: Config,
-    model: Shown,
+    model: ExportedGenerators,
     /// The short side for the files, pixels, if known.
     size: Option<u32>,
     /// Those to write: the directions that were trained.
@@ -237,7 +237,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn of((config, model): (Config, Shown)) -> Self {
+    fn of((config, model): (Config, ExportedGenerators)) -> Self {
         let (size, trained) = (config.train.short_side(), config.trained());
         let directions =
             Direction::BOTH.into_iter().filter(|&direction| trained[direction as usize]);

@@ -190,7 +190,7 @@ mod tests {
     fn exported(model: &CycleGan) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (i, direction) in Direction::BOTH.into_iter().enumerate() {
-            let weights = model.generators[i].shown().weights(Kind::Float);
+            let weights = model.generators[i].averaged().weights(Kind::Float);
             let metadata = Metadata { direction: Some(direction), ..Metadata::default() };
             let model = model::build(&model.networks[i], &weights, &metadata, ElementType::F32);
             let name = file_name(direction, Precision::Fp32);
@@ -211,7 +211,7 @@ mod tests {
         let x = noise(1, &[2, 3, 32, 48]);
         for i in 0..2 {
             let run = |model: &CycleGan| {
-                let weights = model.generators[i].shown().weights(Kind::Float);
+                let weights = model.generators[i].averaged().weights(Kind::Float);
                 no_grad(|| model.networks[i].forward(&weights, &x, Kind::Float, false).image)
             };
             assert_eq!(run(&old), run(&new));
@@ -225,7 +225,7 @@ mod tests {
         }
         // The reverse is refused, because it would lose weights.
         let without = CycleGan::new(&options(false), Device::Cpu).unwrap();
-        let weights = new.generators[0].shown().weights(Kind::Float);
+        let weights = new.generators[0].averaged().weights(Kind::Float);
         let model =
             model::build(&new.networks[0], &weights, &Metadata::default(), ElementType::F32);
         fs::write(folder.path().join("G.onnx"), model.encode_to_vec()).unwrap();

@@ -139,7 +139,7 @@ impl Segmenter {
         let values = planes(&Tensor::from_slice(values).view(&**shape))?;
         let channels = values.size()[1];
         let activation = *self.activation.get_or_insert_with(|| match args.activation {
-            Activation::Auto => suiting(&values),
+            Activation::Auto => activation_for(&values),
             given => given,
         });
         let values = match activation {
@@ -163,7 +163,7 @@ impl Segmenter {
 }
 
 /// The activation that turns such values into probabilities.
-fn suiting(values: &Tensor) -> Activation {
+fn activation_for(values: &Tensor) -> Activation {
     let (least, most) = (values.min().double_value(&[]), values.max().double_value(&[]));
     let sums = values.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
     let to_one = (sums - 1.0).abs().max().double_value(&[]) < 1e-2;

@@ -205,14 +205,14 @@ mod tests {
         let last = params.get("seen.mask.weight").unwrap();
         let gradient = Tensor::run_backward(&[found.sum(Kind::Float)], &[last], false, false);
         assert!(gradient[0].abs().max().double_value(&[]) > 0.0);
-        let learnt = |name: &str| params.get(name).unwrap().requires_grad();
-        assert!(learnt("seen.fine.weight") && !learnt("backbone.0.project.weight"));
+        let is_trained = |name: &str| params.get(name).unwrap().requires_grad();
+        assert!(is_trained("seen.fine.weight") && !is_trained("backbone.0.project.weight"));
     }
 
     /// Features at both depths are those of the published network.
     #[test]
     fn the_features_match_the_published_network() {
-        let Ok(scorer) = eval::usual_network() else {
+        let Ok(scorer) = eval::default_network() else {
             eprintln!("SKIP: no feature network, fetch it with `./dev setup eval`");
             return;
         };

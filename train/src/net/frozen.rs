@@ -17,7 +17,7 @@ use super::layer::NORM_EPS;
 /// The maximum number of depths, each with the last features of one size.
 const DEPTHS: usize = 4;
 /// Side of the first test image, pixels.
-const TRIED: i64 = 64;
+const TRIAL_SIDE: i64 = 64;
 
 /// A truncated network.
 #[derive(Debug)]
@@ -121,12 +121,12 @@ impl Frozen {
 
     /// Takes the last features of each of the smallest sizes.
     fn find_depths(&mut self, device: Device) -> Result<()> {
-        let x = Tensor::zeros([1, 3, TRIED, TRIED], (Kind::Float, device));
+        let x = Tensor::zeros([1, 3, TRIAL_SIDE, TRIAL_SIDE], (Kind::Float, device));
         let mut sizes: Vec<(i64, String, i64)> = Vec::new();
         no_grad(|| {
             self.run(&x, &mut |name, value| {
                 let size = value.size();
-                if size.len() != 4 || size[2] < 2 || size[2] > TRIED / 2 {
+                if size.len() != 4 || size[2] < 2 || size[2] > TRIAL_SIDE / 2 {
                     return;
                 }
                 let found = (size[2], name.to_owned(), size[1]);
@@ -366,7 +366,7 @@ mod tests {
     /// A published network with depthwise convolutions, ReLU6 and sums gives the same features as in ONNX Runtime.
     #[test]
     fn a_published_network_has_features_at_four_depths() {
-        let Ok(path) = eval::usual_network() else {
+        let Ok(path) = eval::default_network() else {
             eprintln!("SKIP: no feature network, fetch it with `./dev setup eval`");
             return;
         };
@@ -376,7 +376,7 @@ mod tests {
         let sides: Vec<i64> = features.iter().map(|f| f.size()[3]).collect();
         assert_eq!(sides, [56, 28, 14, 7]);
         let mut network = FeatureNetwork::open(&path, Scaling { mean: 127.5, std: 127.5 }).unwrap();
-        let expected = network.see(&x).unwrap().features;
+        let expected = network.run(&x).unwrap().features;
         let found = features[3].mean_dim([2i64, 3].as_slice(), false, Kind::Float).view([-1]);
         let scale = expected.abs().max().double_value(&[]);
         assert!(scale > 0.0 && (found - expected).abs().max().double_value(&[]) < 1e-3 * scale);

@@ -189,11 +189,11 @@ impl Generator {
         let GeneratorShape { ngf, dropout, .. } = shape;
         let (layers, blocks) = match shape.net {
             NetG::Fast => fast(&mut b, &shape, outs),
-            NetG::Resnet9Blocks => found(resnet(&mut b, ngf, 9, dropout, outs)),
-            NetG::Resnet6Blocks => found(resnet(&mut b, ngf, 6, dropout, outs)),
+            NetG::Resnet9Blocks => with_blocks(resnet(&mut b, ngf, 9, dropout, outs)),
+            NetG::Resnet6Blocks => with_blocks(resnet(&mut b, ngf, 6, dropout, outs)),
             NetG::Inception9Blocks => inception(&mut b, &shape.widths(), outs),
-            NetG::Unet128 => found(unet(&mut b, ngf, 7, dropout, outs)),
-            NetG::Unet256 => found(unet(&mut b, ngf, 8, dropout, outs)),
+            NetG::Unet128 => with_blocks(unet(&mut b, ngf, 7, dropout, outs)),
+            NetG::Unet256 => with_blocks(unet(&mut b, ngf, 8, dropout, outs)),
         };
         let taps = thirds(&blocks);
         let layout = b.layout;
@@ -282,7 +282,7 @@ impl Generator {
 
 /// The layers, and the numbers of layers before the first residual block and up to the end of each; empty without
 /// residual blocks.
-fn found(layers: Vec<Layer>) -> (Vec<Layer>, Vec<usize>) {
+fn with_blocks(layers: Vec<Layer>) -> (Vec<Layer>, Vec<usize>) {
     let blocks = layers.iter().enumerate().filter(|(_, l)| matches!(l, Layer::Residual(_)));
     let mut after: Vec<usize> = blocks.map(|(i, _)| i + 1).collect();
     if let Some(first) = after.first() {

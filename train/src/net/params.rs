@@ -164,7 +164,7 @@ pub struct Params {
     /// A view of each parameter; the trained ones require gradients.
     views: Vec<Tensor>,
     /// Whether each value of `flat` is trained, with [`Params::learn_only`].
-    learnt: Option<Tensor>,
+    trained: Option<Tensor>,
 }
 
 impl Params {
@@ -222,7 +222,7 @@ impl Params {
     pub fn from_flat(layout: &Layout, flat: Tensor) -> Self {
         let view = |e: &Entry| e.view(&flat).detach().set_requires_grad(e.is_trained());
         let views = layout.entries.iter().map(view).collect();
-        Self { layout: Arc::new(layout.clone()), flat, views, learnt: None }
+        Self { layout: Arc::new(layout.clone()), flat, views, trained: None }
     }
 
     /// The layout of the values.
@@ -266,21 +266,21 @@ impl Params {
         for (view, entry) in self.views.iter_mut().zip(&self.layout.entries) {
             *view = view.set_requires_grad(entry.is_trained() && learns(entry));
         }
-        let learnt = |(e, view): (&Entry, &Tensor)| {
+        let trained = |(e, view): (&Entry, &Tensor)| {
             Tensor::full(
                 [e.numel()],
                 i64::from(view.requires_grad()),
                 (Kind::Bool, self.flat.device()),
             )
         };
-        let all = self.layout.entries.iter().zip(&self.views).map(learnt);
-        self.learnt = (!begins.is_empty()).then(|| Tensor::cat(&all.collect::<Vec<_>>(), 0));
+        let all = self.layout.entries.iter().zip(&self.views).map(trained);
+        self.trained = (!begins.is_empty()).then(|| Tensor::cat(&all.collect::<Vec<_>>(), 0));
     }
 
     /// Whether each value of [`Params::flat`] is trained; `None` unless some were excluded by
     /// [`Params::learn_only`].
-    pub fn learnt(&self) -> Option<&Tensor> {
-        self.learnt.as_ref()
+    pub fn trained(&self) -> Option<&Tensor> {
+        self.trained.as_ref()
     }
 
     /// The leaf tensors that require gradients.

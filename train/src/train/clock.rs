@@ -57,14 +57,14 @@ impl Clock {
 
 /// How long a run has trained, over all of its sessions.
 pub struct Minutes {
-    before: f64,
+    previous: f64,
     since: Instant,
 }
 
 impl Minutes {
-    /// For a run that has trained for `before` minutes.
-    pub fn after(before: f64) -> Self {
-        Self { before, since: Instant::now() }
+    /// For a run that has trained for `previous` minutes.
+    pub fn after(previous: f64) -> Self {
+        Self { previous, since: Instant::now() }
     }
 
     /// Starts the clock.
@@ -74,6 +74,6 @@ impl Minutes {
 
     /// Minutes so far.
     pub fn all(&self) -> f64 {
-        self.before + self.since.elapsed().as_secs_f64() / 60.0
+        self.previous + self.since.elapsed().as_secs_f64() / 60.0
     }
 }

@@ -27,7 +27,7 @@ pub fn check_features(options: &TrainOptions) -> Result<()> {
         return Ok(());
     };
     let own = fs::read(path).with_context(|| path.display().to_string())?;
-    let scorer = options.val_features.clone().or_else(|| eval::usual_network().ok());
+    let scorer = options.val_features.clone().or_else(|| eval::default_network().ok());
     ensure!(
         scorer.and_then(|scorer| fs::read(scorer).ok()).is_none_or(|scorer| scorer != own),
         "--d-features {}: `eval` scores with this network, expected another one",
@@ -47,7 +47,7 @@ pub fn distillation(run: &RunFolder, distill: &Distill, device: Device) -> Resul
 }
 
 /// A new model, from exported generators if the options name them.
-pub fn begun(config: &Config, device: Device) -> Result<CycleGan> {
+pub fn initial_model(config: &Config, device: Device) -> Result<CycleGan> {
     ensure!(
         config.train.generator(0).norm != Norm::Frozen,
         "--norm frozen continues a run with --norm instance, expected --resume as well"
@@ -65,7 +65,7 @@ pub fn begun(config: &Config, device: Device) -> Result<CycleGan> {
 }
 
 /// The generators of --init-from, from which --lambda-init measures the distance.
-pub fn beginning(config: &Config, device: Device) -> Result<Teacher> {
+pub fn initial_generators(config: &Config, device: Device) -> Result<Teacher> {
     let weight = config.train.lambda_init;
     let folder = config.init_from.as_ref();
     let folder = folder
@@ -73,7 +73,7 @@ pub fn beginning(config: &Config, device: Device) -> Result<Teacher> {
     let train = config.train.clone().of_pair_itself(folder)?;
     // A teacher needs no discriminators.
     let train = TrainOptions { d_features: None, ..train };
-    Ok(Teacher::new(begun(&Config { train, ..config.clone() }, device)?))
+    Ok(Teacher::new(initial_model(&Config { train, ..config.clone() }, device)?))
 }
 
 /// The model of a run's checkpoint. If the options now require frozen generators, a backbone or low-pass
@@ -85,20 +85,20 @@ pub fn resumed(
     device: Device,
 ) -> Result<(CycleGan, bool)> {
     // Options of the run as it may have been before these added something.
-    let mut befores = vec![options.clone()];
+    let mut candidates = vec![options.clone()];
     if options.backbone.is_some() {
-        befores.push(TrainOptions { backbone: None, ..options.clone() });
+        candidates.push(TrainOptions { backbone: None, ..options.clone() });
     }
-    let all = befores.clone();
+    let all = candidates.clone();
     for blur in fewer(&options.blur) {
-        befores.extend(all.iter().map(|o| TrainOptions { blur: blur.clone(), ..o.clone() }));
+        candidates.extend(all.iter().map(|o| TrainOptions { blur: blur.clone(), ..o.clone() }));
     }
     if options.generator(0).norm == Norm::Frozen {
         let unfrozen =
             |options: &TrainOptions| TrainOptions { norm: Some(Norm::Instance), ..options.clone() };
-        befores.extend(befores.iter().map(unfrozen).collect::<Vec<_>>());
+        candidates.extend(candidates.iter().map(unfrozen).collect::<Vec<_>>());
     }
-    let before = match &befores[..] {
+    let previous = match &candidates[..] {
         [only] => only,
         several => {
             let layouts = newest.generator_layouts();
@@ -108,14 +108,14 @@ pub fn resumed(
             several.iter().find(is_it).unwrap_or(options)
         }
     };
-    let mut model = CycleGan::new(before, device)?;
+    let mut model = CycleGan::new(previous, device)?;
     newest.load(&mut model)?;
-    let freezes = before.generator(0).norm != options.generator(0).norm;
+    let freezes = previous.generator(0).norm != options.generator(0).norm;
     if freezes {
         model = frozen(model, options, plan, device)?;
     }
     let extends =
-        before.backbone.is_some() != options.backbone.is_some() || before.blur != options.blur;
+        previous.backbone.is_some() != options.backbone.is_some() || previous.blur != options.blur;
     if extends {
         model = model.extended(options, device)?;
     }
@@ -154,12 +154,12 @@ mod tests {
     #[test]
     fn a_run_may_have_had_any_of_its_low_pass_filters_before() {
         let [g, f] = GeneratorName::ALL;
-        for (all, before) in [
+        for (all, previous) in [
             (vec![], vec![]),
             (vec![f], vec![vec![]]),
             (vec![f, g], vec![vec![], vec![g], vec![f]]),
         ] {
-            assert_eq!(fewer(&all), before, "{all:?}");
+            assert_eq!(fewer(&all), previous, "{all:?}");
         }
     }
 }

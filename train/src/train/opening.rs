@@ -77,13 +77,13 @@ fn resumed(
             "{}: the run was started without a recipe, expected --resume without --recipe",
             out.display()
         );
-        let begun = config.stages[0].train.clone();
+        let first_stage = config.stages[0].train.clone();
         config.stages.truncate(recipe.stages.len());
         for (i, mut stage) in recipe.stages.into_iter().enumerate() {
             if config.init_from.is_some() {
                 // They may come from an exported pair.
                 let is_given = |name: &str| stage.given.contains(name);
-                stage.train.copy_architecture(begun.clone(), is_given);
+                stage.train.copy_architecture(first_stage.clone(), is_given);
             }
             let is_given = |name: &str| stage.given.contains(name) || is_given(matches, name);
             stage.train.set_defaults_of_fast(is_given);

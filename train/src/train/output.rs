@@ -78,7 +78,7 @@ impl Output {
         line.insert("images".to_owned(), model.images.into());
         line.insert("step".to_owned(), model.step.into());
         line.insert("minutes".to_owned(), minutes.into());
-        for (name, score) in validation.score(*trained, |i, x| model.shown(i, x))? {
+        for (name, score) in validation.score(*trained, |i, x| model.translate(i, x))? {
             line.insert(name.to_owned(), score.into());
         }
         let score = best_by.of(&line, *trained);

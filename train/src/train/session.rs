@@ -14,7 +14,7 @@ use tch::{Device, Tensor};
 
 use super::{
     clock::{Clock, Minutes},
-    models::{beginning, begun, check_features, distillation},
+    models::{check_features, distillation, initial_generators, initial_model},
     output::Output,
     plan::plan,
 };
@@ -85,7 +85,7 @@ impl Session {
         let distill = config.distill.as_ref();
         model.distill = distill.map(|d| distillation(&run, d, device)).transpose()?;
         if options.lambda_init > 0.0 {
-            model.beginning = Some(beginning(config, device)?);
+            model.initial = Some(initial_generators(config, device)?);
         }
         let mut loader = Loader::start(plan.clone(), model.images, options.num_threads);
         loader.peek()?;
@@ -112,11 +112,11 @@ impl Session {
             Ok(output)
         });
         let output = output.transpose()?;
-        let before = output.as_ref().map_or(0.0, Output::minutes);
+        let previous = output.as_ref().map_or(0.0, Output::minutes);
         // Only rank 0 reads the metrics.
-        let before = ranks.mean(Tensor::from(before as f32).view(1)).double_value(&[0]);
+        let previous = ranks.mean(Tensor::from(previous as f32).view(1)).double_value(&[0]);
         let began = config.began();
-        let minutes = Minutes::after((before * ranks.count() as f64).max(began.minutes));
+        let minutes = Minutes::after((previous * ranks.count() as f64).max(began.minutes));
         (model.ranks, model.before_stage) = (ranks, began.images);
         // Its learning rate belongs to its policy, and to the losses of its stage.
         if options.lr_policy != LrPolicy::Plateau || model.images == began.images {
@@ -129,7 +129,7 @@ impl Session {
     pub fn of_student(student: Student) -> Result<Self> {
         let Student { run, config, begin } = student;
         Self::start(run, &config, Ranks::default(), |_, device| {
-            let mut model = begun(&config, device)?;
+            let mut model = initial_model(&config, device)?;
             begin(&mut model)?;
             Ok((model, false))
         })
@@ -147,9 +147,9 @@ impl Session {
             let share = self.share();
             let end = self.end_with_iterations(self.end(share));
             bar.set_length(end);
-            let over = self.model.images >= end;
-            if over || self.model.ranks.any(stop.load(Ordering::Relaxed)) {
-                break over;
+            let is_over = self.model.images >= end;
+            if is_over || self.model.ranks.any(stop.load(Ordering::Relaxed)) {
+                break is_over;
             }
             let waiting = Instant::now();
             let crops = self.loader.next_crops().or_else(|error| self.save_before(error))?;

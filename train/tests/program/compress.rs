@@ -204,7 +204,7 @@ fn a_student_starts_with_its_teachers_weights_unless_fresh() {
             let run = RunFolder::open(Path::new(run)).unwrap();
             let (_, model) = checkpoint::open_newest(&run, tch::Device::Cpu).unwrap();
             let discriminators = model.discriminators.map(|d| d.params.flat().copy());
-            (model.generators.map(|g| g.shown().flat().copy()), discriminators)
+            (model.generators.map(|g| g.averaged().flat().copy()), discriminators)
         };
         let (teacher, student) = (weights(&big), weights(&out));
         assert_eq!(teacher.0 == student.0, same, "{name}");

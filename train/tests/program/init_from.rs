@@ -110,7 +110,7 @@ fn export_averages_a_run_with_its_initial_weights() {
         ["G.onnx", "F.onnx"].map(|file| fs::read(Path::new(&out).join(file)).unwrap())
     };
     train(&first, &[]);
-    let begun = export(&first, "pair", &[]);
+    let initial = export(&first, "pair", &[]);
     train(&second, &["--init-from", &pair]);
     let ended = export(&second, "ended", &[]);
     let averaged = |name: &str, a: &str, b: &str| {
@@ -118,10 +118,10 @@ fn export_averages_a_run_with_its_initial_weights() {
         export(&second, name, &with)
     };
     let apart = averaged("apart", "1", "0");
-    assert!(apart[0] == begun[0] && apart[1] == ended[1], "each share is its own generator's");
+    assert!(apart[0] == initial[0] && apart[1] == ended[1], "each share is its own generator's");
     let between = averaged("between", "0.5", "0.5");
     for (file, between) in between.iter().enumerate() {
-        assert!(*between != begun[file] && *between != ended[file]);
+        assert!(*between != initial[file] && *between != ended[file]);
     }
     let export = ["export", "--run", &second, "--out", &path("none"), "--average-with", &pair];
     fails(&[&export[..], &["--average-a", "2"]].concat(), &["--average-a is 2", "0 to 1"]);

@@ -24,7 +24,7 @@ fn the_gradients_are_those_of_the_reported_losses() {
     let options = TrainOptions { mask_head: true, lambda_init: 2.0, ..small() };
     let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
     let other = TrainOptions { seed: 7, ..options.clone() };
-    model.beginning = Some(Teacher::new(CycleGan::new(&other, Device::Cpu).unwrap()));
+    model.initial = Some(Teacher::new(CycleGan::new(&other, Device::Cpu).unwrap()));
     let image = |seed| noise(seed, &[1, 3, 32, 32]);
     let batch = |seed| Batch {
         images: image(seed),
@@ -110,9 +110,9 @@ fn averages_wait_while_their_generators_do_not_learn() {
     // From here on, the averages differ from the weights.
     model.train_step(&batches, &both, 1e-3);
     let mut moved = |options: &TrainOptions| {
-        let before = model.generators.each_ref().map(|g| g.shown().flat().copy());
+        let before = model.generators.each_ref().map(|g| g.averaged().flat().copy());
         model.train_step(&batches, options, 1e-3);
-        [0, 1].map(|i| !before[i].equal(model.generators[i].shown().flat()))
+        [0, 1].map(|i| !before[i].equal(model.generators[i].averaged().flat()))
     };
     assert_eq!(moved(&both), [true, true]);
     let only = |only| TrainOptions { only: Some(only), ..both.clone() };

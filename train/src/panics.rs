@@ -20,14 +20,14 @@ thread_local! {
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Also makes panics of this thread errors of the thread that called [`caught`], without printing them.
-pub fn in_this_thread_too() {
+/// Also makes panics of this thread errors of the thread that called [`catch_panics`], without printing them.
+pub fn catch_in_this_thread() {
     CAUGHT.set(true);
 }
 
 /// Runs `command`; if it panics, the reason is an error and nothing is printed.
-pub fn caught(command: impl FnOnce() -> Result<()>) -> Result<()> {
-    in_this_thread_too();
+pub fn catch_panics(command: impl FnOnce() -> Result<()>) -> Result<()> {
+    catch_in_this_thread();
     let usual = std::panic::take_hook();
     set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
         if !CAUGHT.get() {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn libtorch_errors_become_one_line() {
-        let failed = caught(|| {
+        let failed = catch_panics(|| {
             let [a, b] = [2, 3].map(|n| tch::Tensor::zeros([n, n], tch::kind::FLOAT_CPU));
             let _ = a.matmul(&b);
             Ok(())
