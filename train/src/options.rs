@@ -179,7 +179,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Data")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra_a: Vec<PathBuf>,
-    /// The same for B and F
+    /// Folders of more images of B for F only, as --extra-a
     #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Data")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra_b: Vec<PathBuf>,
@@ -202,21 +202,21 @@ pub struct TrainOptions {
     /// a random gamma from 2^−R to 2^R
     #[arg(long, value_name = "R", default_value_t = 0.0, help_heading = "Data")]
     pub random_gamma_a: f64,
-    /// The same for B
+    /// Gamma augmentation of B, as --random-gamma-a
     #[arg(long, value_name = "R", default_value_t = 0.0, help_heading = "Data")]
     pub random_gamma_b: f64,
     /// Multiply the brightness of the foreground of A, or of the whole image if it has no mask, by a random
     /// factor from 1−B to 1+B
     #[arg(long, value_name = "B", default_value_t = 0.0, help_heading = "Data")]
     pub random_brightness_a: f64,
-    /// The same for B
+    /// Random brightness of B, as --random-brightness-a
     #[arg(long, value_name = "B", default_value_t = 0.0, help_heading = "Data")]
     pub random_brightness_b: f64,
     /// Multiply the saturation of the foreground of A, or of the whole image if it has no mask, by a random
     /// factor from 1−S to 1+S
     #[arg(long, value_name = "S", default_value_t = 0.0, help_heading = "Data")]
     pub random_saturation_a: f64,
-    /// The same for B
+    /// Random saturation of B, as --random-saturation-a
     #[arg(long, value_name = "S", default_value_t = 0.0, help_heading = "Data")]
     pub random_saturation_b: f64,
     /// Use at most this many images of each domain

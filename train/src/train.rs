@@ -91,7 +91,7 @@ fn all_stages(
         let mut session =
             Session::start(run.clone(), &config, ranks, |plan, device| match newest {
                 Some(newest) => resumed(newest, &config.train, plan, device),
-                None => Ok((initial_model(&config, device)?, false)),
+                None => Ok(initial_model(&config, device)?.into()),
             })?;
         session.train(&stop)?;
         let is_over = session.is_over();
@@ -138,8 +138,8 @@ fn finish(run: &RunFolder, config: &Config, stop: &AtomicBool) -> Result<()> {
         return Ok(());
     };
     let of = |of: &RunFolder| recipe::export_args(arguments, &of.join(""), &run.join("export"));
-    // A student of one generator replaces that one; the other is the teacher's, and only this is averaged: the student
-    // has other networks than `average-with`.
+    // A student of one generator replaces that generator. The other is the teacher's, and only it can be averaged: the
+    // student's architecture differs from that of `average-with`.
     match config.compress {
         Some(_) => export::run_all(&[of(run)?, of(&last)?.without_average()]),
         None => export::run(&of(run)?),

@@ -181,8 +181,8 @@ fn about(
     (!pictures.is_empty()).then_some(Finding { line, pictures })
 }
 
-/// Near-duplicates between folders: training images in a test set, or an image in both domains. Partners in both
-/// domains are none.
+/// Near-duplicates between folders: training images in a test set, or an image in both domains. Partners of a
+/// paired data set do not count.
 fn duplicates(folders: &[Folder], expected: Expected) -> Vec<Finding> {
     let kind = |folder: &Folder| folder.name.trim_end_matches(['A', 'B']).to_owned();
     let distance = expected.distance;
@@ -212,10 +212,10 @@ fn duplicates(folders: &[Folder], expected: Expected) -> Vec<Finding> {
             };
             findings.push(Finding {
                 line: format!(
-                    "{} and {}: {} the same, or nearly, in both ({named}); {advice}",
+                    "{} and {}: {} ({named}); {advice}",
                     one.name,
                     other.name,
-                    count(pairs.len(), "image")
+                    count(pairs.len(), "identical or nearly identical image")
                 ),
                 pictures: pairs.iter().flatten().map(|p| p.path.clone()).collect(),
             });

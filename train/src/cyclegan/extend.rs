@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What generators get after they have been trained: backbones and low-pass filters.
+//! Adds a backbone or low-pass filters to trained generators.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ impl CycleGan {
         Ok(())
     }
 
-    /// The same model with the networks of `options`, which have a backbone or low-pass filters besides.
+    /// The same model with the networks of `options`, which also have a backbone or low-pass filters.
     ///
     /// The generators continue from their averaged weights, with new optimisers; what joins a new backbone to
     /// the mask starts as in a new model.

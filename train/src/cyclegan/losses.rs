@@ -171,7 +171,7 @@ pub(super) struct Sum<'a> {
 }
 
 impl<'a> Sum<'a> {
-    /// Nothing yet.
+    /// A sum without terms.
     pub fn new(scope: Scope<'a>, device: tch::Device) -> Self {
         Self {
             scope,

@@ -71,7 +71,7 @@ pub struct ExportArgs {
     /// Added to the logits of G's mask after --mask-gain; above 0, G changes more of the image
     #[arg(long, value_name = "LOGITS", default_value_t = 0.0, allow_negative_numbers = true)]
     mask_shift_a: f64,
-    /// The same for F
+    /// Added to the logits of F's mask after --mask-gain; above 0, F changes more of the image
     #[arg(long, value_name = "LOGITS", default_value_t = 0.0, allow_negative_numbers = true)]
     mask_shift_b: f64,
     /// Also write these variants, separated by commas

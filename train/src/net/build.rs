@@ -91,7 +91,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Nothing yet.
+    /// A builder without parameters, whose layers have this normalisation.
     pub fn new(norm: Norm) -> Self {
         Self { layout: Layout::default(), norm }
     }

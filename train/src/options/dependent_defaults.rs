@@ -61,7 +61,7 @@ impl TrainOptions {
         self.norm_d.unwrap_or(default)
     }
 
-    /// CycleGAN's, or pix2pix's.
+    /// The normalisation of the CycleGAN paper, or of pix2pix for paired data.
     fn published_norm(&self) -> Norm {
         if self.paired() { Norm::Batch } else { Norm::Instance }
     }

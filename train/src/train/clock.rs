@@ -19,7 +19,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Nothing yet.
+    /// Starts to measure.
     pub fn start() -> Self {
         Self { since: Instant::now(), steps: 0, waited: Duration::ZERO, sums: Vec::new() }
     }

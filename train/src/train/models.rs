@@ -21,6 +21,19 @@ use crate::{
 /// Number of images of each domain over which `--norm frozen` averages the statistics.
 const FREEZE_IMAGES: usize = 128;
 
+/// The model with which a session starts.
+pub struct SessionModel {
+    pub model: CycleGan,
+    /// Whether its generators have another architecture than those of the run's checkpoints.
+    pub is_changed: bool,
+}
+
+impl From<CycleGan> for SessionModel {
+    fn from(model: CycleGan) -> Self {
+        Self { model, is_changed: false }
+    }
+}
+
 /// Refuses discriminators on the network of `eval`, whose scores would then measure the training objective.
 pub fn check_features(options: &TrainOptions) -> Result<()> {
     let Some(path) = &options.d_features else {
@@ -36,6 +49,7 @@ pub fn check_features(options: &TrainOptions) -> Result<()> {
     Ok(())
 }
 
+/// The teacher of a run and the weights of its losses.
 pub fn distillation(run: &RunFolder, distill: &Distill, device: Device) -> Result<Distillation> {
     let open = |folder: &PathBuf| -> Result<Teacher> {
         let (_, model) = checkpoint::open_newest(&RunFolder::open(&run.join(folder))?, device)?;
@@ -77,14 +91,14 @@ pub fn initial_generators(config: &Config, device: Device) -> Result<Teacher> {
 }
 
 /// The model of a run's checkpoint. If the options now require frozen generators, a backbone or low-pass
-/// filters, the generators get these; also returns whether they did.
+/// filters, the generators get these.
 pub fn resumed(
     newest: Checkpoint,
     options: &TrainOptions,
     plan: &Plan,
     device: Device,
-) -> Result<(CycleGan, bool)> {
-    // Options of the run as it may have been before these added something.
+) -> Result<SessionModel> {
+    // The options that the run may have had before these added something.
     let mut candidates = vec![options.clone()];
     if options.backbone.is_some() {
         candidates.push(TrainOptions { backbone: None, ..options.clone() });
@@ -119,7 +133,7 @@ pub fn resumed(
     if extends {
         model = model.extended(options, device)?;
     }
-    Ok((model, freezes || extends))
+    Ok(SessionModel { model, is_changed: freezes || extends })
 }
 
 /// The sets of generators that are in `all` but lack some of it.

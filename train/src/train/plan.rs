@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The loader's parameters for a run's options.
+//! What a run's batches contain, by its options.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ use crate::{
     run_folder::{Config, RunFolder},
 };
 
-/// The loader plan of process `rank` of `processes` for `run` with `config`, and the held-out images if there
+/// The batches of process `rank` of `processes` for `run` with `config`, and the held-out images if there
 /// is validation.
 pub fn plan(
     run: &RunFolder,

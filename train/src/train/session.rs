@@ -14,7 +14,7 @@ use tch::{Device, Tensor};
 
 use super::{
     clock::{Clock, Minutes},
-    models::{check_features, distillation, initial_generators, initial_model},
+    models::{SessionModel, check_features, distillation, initial_generators, initial_model},
     output::Output,
     plan::plan,
 };
@@ -55,12 +55,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session of `run` with the networks of `make`, which says whether the checkpoints so far do not fit them.
+    /// A session of `run` with the model of `make`.
     pub fn start(
         run: RunFolder,
         config: &Config,
         ranks: Ranks,
-        make: impl FnOnce(&Plan, Device) -> Result<(CycleGan, bool)>,
+        make: impl FnOnce(&Plan, Device) -> Result<SessionModel>,
     ) -> Result<Self> {
         let config = &Config { train: config.train.clone().absolute()?, ..config.clone() };
         let options = config.train.clone();
@@ -78,7 +78,7 @@ impl Session {
         }
         let (plan, held_out) = plan(&run, config, ranks.rank(), ranks.count())?;
         check_features(&options)?;
-        let (mut model, is_changed) = make(&plan, device)?;
+        let SessionModel { mut model, is_changed } = make(&plan, device)?;
         for generator in &mut model.generators {
             generator.params.learn_only(&options.learn);
         }
@@ -131,7 +131,7 @@ impl Session {
         Self::start(run, &config, Ranks::default(), |_, device| {
             let mut model = initial_model(&config, device)?;
             begin(&mut model)?;
-            Ok((model, false))
+            Ok(model.into())
         })
     }
 

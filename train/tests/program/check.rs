@@ -72,8 +72,8 @@ fn each_finding_is_one_line_of_advice() {
         "trainB: 1 image with a mask whose largest value is below 128 (4.png); ",
         "trainB: 1 image with an all-white mask (2.png); ",
         "trainB: 1 image with a mask that has another size or cannot be read (3.png); ",
-        "trainA and testA: 1 image the same, or nearly, in both (copy.png = 1.png); scores",
-        "trainA and trainB: 1 image the same, or nearly, in both (2.png = both.png); ",
+        "trainA and testA: 1 identical or nearly identical image (copy.png = 1.png); scores",
+        "trainA and trainB: 1 identical or nearly identical image (2.png = both.png); ",
         "trainB has masks and trainA none; ",
         "training can start",
     ] {
@@ -112,9 +112,9 @@ fn partners_may_look_alike_and_lack_colour() {
         assert!(!paired.contains(nothing), "{paired}");
     }
     // The test set has an image of the training set.
-    assert!(paired.contains("trainB and testB: 1 image the same"), "{paired}");
+    assert!(paired.contains("trainB and testB: 1 identical"), "{paired}");
     let unpaired = said(&check);
-    for line in ["trainA: 3 images without colour", "trainA and trainB: 3 images the same"] {
+    for line in ["trainA: 3 images without colour", "trainA and trainB: 3 identical"] {
         assert!(unpaired.contains(line), "{unpaired}");
     }
 }
