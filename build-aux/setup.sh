@@ -170,7 +170,7 @@ use_mpi() {
     train_features=(--features cyclegan-train/mpi)
 }
 
-# Unpacks whole wheels, since the binding needs their headers as well; Python does not run them.
+# Unpacks the wheels whole, because the binding also needs their headers. They are not installed into Python.
 fetch_libtorch() {
     local python platforms=() glibc
     python=$(python_with_pip)
