@@ -5,9 +5,8 @@
 use std::fs;
 
 use crate::common::{
-    self, Place,
+    self, Place, edit,
     ffmpeg::{BARS, H264, TONE, make, streams},
-    text,
 };
 
 #[test]
@@ -24,17 +23,15 @@ fn truncated_files_are_named() {
         ("e.flv", &x264, false),
     ];
     for (name, codecs, _) in files {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         make(&input, &[BARS, TONE, codecs].join(" "));
-        let whole = fs::read(&input).unwrap();
-        fs::write(&input, &whole[..whole.len() * 6 / 10]).unwrap();
+        edit(&input, |bytes| bytes.truncate(bytes.len() * 6 / 10));
     }
     make(&place.path("in/whole.avi"), &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"].join(" "));
     // A recording that has not started.
     fs::write(place.path("in/g.mp4"), b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x08moov").unwrap();
     fs::write(place.path("in/f.mp4"), b"\0\0\0\x1Cftypavif\0\0\0\0avifmif1miaf").unwrap();
-    let said = place.program().args(["in"]).output().unwrap();
-    let said = text(&said);
+    let said = place.said(&["in"]);
     for (name, _, is_translated) in files {
         let kind = if is_translated { "note" } else { "error" };
         assert!(said.contains(&format!("{kind}: in/{name}: is truncated")), "{name}: {said}");
@@ -51,14 +48,14 @@ fn files_that_lack_little_are_named_and_those_that_have_more_are_not() {
     let Some(place) = Place::of_ffmpeg("files that lack little") else { return };
     for (name, keep) in [("short.mkv", 97), ("more.mp4", 100), ("more.mov", 100), ("more.mkv", 100)]
     {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         make(&input, &[BARS, TONE, H264, "-g 25 -c:a aac"].join(" "));
-        let mut bytes = fs::read(&input).unwrap();
-        bytes.truncate(bytes.len() * keep / 100);
-        if keep == 100 {
-            bytes.extend([0xA5; 3000]);
-        }
-        fs::write(&input, bytes).unwrap();
+        edit(&input, |bytes| {
+            bytes.truncate(bytes.len() * keep / 100);
+            if keep == 100 {
+                bytes.extend([0xA5; 3000]);
+            }
+        });
     }
     let said = place.run(&["in"]);
     assert!(said.contains("note: in/short.mkv: is truncated: its last "), "{said}");
@@ -73,12 +70,12 @@ fn sound_that_ends_early_is_named() {
     let input = place.path("in/a.mp4");
     make(&input, &[BARS, &sound, H264, "-c:a aac"].join(" "));
     assert!(!place.run(&["in"]).contains("note:"));
-    let mut bytes = fs::read(&input).unwrap();
-    let header = bytes.windows(4).rposition(|window| window == b"tkhd").unwrap();
-    let duration = header + 24..header + 28;
-    assert_eq!(bytes[duration.clone()], 1000_u32.to_be_bytes());
-    bytes[duration].copy_from_slice(&3000_u32.to_be_bytes());
-    fs::write(&input, bytes).unwrap();
+    edit(&input, |bytes| {
+        let header = bytes.windows(4).rposition(|window| window == b"tkhd").unwrap();
+        let duration = header + 24..header + 28;
+        assert_eq!(bytes[duration.clone()], 1000_u32.to_be_bytes());
+        bytes[duration].copy_from_slice(&3000_u32.to_be_bytes());
+    });
     let said = place.run(&["in"]);
     assert!(
         said.contains("note: in/a.mp4: track 2 ends at 1.0 s, but the file says 3.0 s"),
@@ -93,15 +90,14 @@ fn gaps_in_a_damaged_file_are_named() {
     let mpeg2 = [BARS, TONE, "-c:v mpeg2video -c:a pcm_s16le -ar 48000"].join(" ");
     make(&place.path("in/whole.ogv"), &theora);
     for (name, arguments) in [("a.ogv", &theora), ("b.mxf", &mpeg2)] {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         make(&input, arguments);
-        let mut bytes = fs::read(&input).unwrap();
-        let length = bytes.len();
-        bytes[length / 2..length * 11 / 20].fill(0xA5);
-        fs::write(&input, bytes).unwrap();
+        edit(&input, |bytes| {
+            let length = bytes.len();
+            bytes[length / 2..length * 11 / 20].fill(0xA5);
+        });
     }
-    let output = place.program().args(["in"]).output().unwrap();
-    let said = text(&output);
+    let said = place.said(&["in"]);
     assert!(said.contains("note: in/a.ogv: has 1 gap in its data"), "{said}");
     assert!(said.contains("error: in/b.mxf: is damaged: it cannot be read to the end"), "{said}");
     assert!(!said.contains("in/whole.ogv:"), "{said}");
@@ -115,9 +111,7 @@ fn what_demuxers_skip_is_named() {
     // Its index then points to wrong positions.
     let avi = place.path("in/e.avi");
     make(&avi, &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"].join(" "));
-    let mut bytes = fs::read(&avi).unwrap();
-    bytes.drain(bytes.len() / 2..bytes.len() * 11 / 20);
-    fs::write(&avi, bytes).unwrap();
+    edit(&avi, |bytes| drop(bytes.drain(bytes.len() / 2..bytes.len() * 11 / 20)));
     let files = [
         ("a.vob", format!("{mpeg2} ac3 -f vob")),
         ("b.mpg", format!("{mpeg2} mp2")),
@@ -125,19 +119,18 @@ fn what_demuxers_skip_is_named() {
         ("d.mkv", h264),
     ];
     for (name, codecs) in &files {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         make(&input, &[BARS, TONE, codecs].join(" "));
-        fs::copy(&input, place.path("in").join(format!("whole-{name}"))).unwrap();
-        let mut bytes = fs::read(&input).unwrap();
-        let damage = bytes.len() * 45 / 100..bytes.len() * 55 / 100;
-        match *name {
-            "d.mkv" => drop(bytes.drain(damage)),
-            _ => bytes[damage].fill(0xA5),
-        }
-        fs::write(&input, bytes).unwrap();
+        fs::copy(&input, place.input(format!("whole-{name}"))).unwrap();
+        edit(&input, |bytes| {
+            let damage = bytes.len() * 45 / 100..bytes.len() * 55 / 100;
+            match *name {
+                "d.mkv" => drop(bytes.drain(damage)),
+                _ => bytes[damage].fill(0xA5),
+            }
+        });
     }
-    let output = place.program().arg("in").output().unwrap();
-    let said = text(&output);
+    let said = place.said(&["in"]);
     for (name, _) in files.iter().take(3) {
         for what in ["the video", "track 2"] {
             let note = format!("note: in/{name}: {what} has a gap of 0.");
@@ -166,22 +159,22 @@ fn damage_that_only_the_decoder_sees_is_named() {
         ("g.mkv", "-c:v mpeg4", 2),
     ];
     for (name, codec, share) in files {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         make(&input, &[BARS, codec].join(" "));
-        fs::copy(&input, place.path("in").join(format!("whole-{name}"))).unwrap();
-        let mut bytes = fs::read(&input).unwrap();
-        let damage = bytes.len() / 2..bytes.len() / 2 + bytes.len() * share / 1000;
-        bytes[damage].fill(0xA5);
-        fs::write(&input, bytes).unwrap();
+        fs::copy(&input, place.input(format!("whole-{name}"))).unwrap();
+        edit(&input, |bytes| {
+            let damage = bytes.len() / 2..bytes.len() / 2 + bytes.len() * share / 1000;
+            bytes[damage].fill(0xA5);
+        });
     }
     // Its clusters have checksums.
     let input = place.path("in/checked.mkv");
     make(&input, &[BARS, x265].join(" "));
     fs::copy(&input, place.path("in/whole-checked.mkv")).unwrap();
-    let mut bytes = fs::read(&input).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&input, bytes).unwrap();
+    edit(&input, |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    });
     let said = place.run(&["in"]);
     let note = "note: in/checked.mkv: is damaged: 1 cluster of its data has a wrong checksum";
     assert!(said.contains(note), "{said}");
@@ -201,7 +194,7 @@ fn a_damaged_frame_of_av1_and_vp9_costs_little() {
         ("b.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8", 74),
     ];
     for (name, codec, _) in files {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         make(&input, &[BARS, codec].join(" "));
         common::damage(&input, 30);
     }
@@ -241,14 +234,12 @@ fn what_ends_before_its_first_frame_fails_at_once() {
         ("mxf.mxf", [BARS, TONE, mpeg2].join(" "), 4096),
     ];
     for (name, arguments, length) in &files {
-        let path = place.path("in").join(name);
+        let path = place.input(name);
         make(&path, arguments);
-        let bytes = fs::read(&path).unwrap();
-        fs::write(&path, &bytes[..*length]).unwrap();
+        edit(&path, |bytes| bytes.truncate(*length));
     }
     let begun = std::time::Instant::now();
-    let output = place.program().arg("in").output().unwrap();
-    let said = text(&output);
+    let said = place.said(&["in"]);
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{said}");
     for (name, cause) in [
         ("avi.avi", "is truncated: its last "),

@@ -89,7 +89,7 @@ fn eight_bits_get_the_tones_of_sdr() {
         let source = format!(
             "-f lavfi -i color=black:s=64x48:r=25:d=0.4,format=yuv420p10le,geq=lum={y}:cb={cb}:cr={cr}"
         );
-        make(&place.path("in").join(name), &[&source, encoder].join(" "));
+        make(&place.input(name), &[&source, encoder].join(" "));
     };
     let (grey, red) = ([133, 128, 128], [41, 114, 188]);
     let (pq, hlg) = (x265("smpte2084", DISPLAY), x265("arib-std-b67", ""));
@@ -142,12 +142,12 @@ fn full_range_stays_full() {
     let Some(place) = Place::of_ffmpeg("full range") else { return };
     let full = "-vf scale=out_range=full -pix_fmt yuvj420p -c:v libx264 -preset ultrafast";
     for name in ["a.mp4", "b.mkv"] {
-        make(&place.path("in").join(name), &[BARS, full].join(" "));
+        make(&place.input(name), &[BARS, full].join(" "));
     }
     make(&place.path("in/c.avi"), &[BARS, full, "-c:v mjpeg"].join(" "));
     place.run(&["in"]);
     for (before, after) in [("a.mp4", "a.mp4"), ("b.mkv", "b.mkv"), ("c.avi", "c.mkv")] {
-        let (before, after) = (place.path("in").join(before), place.out(after));
+        let (before, after) = (place.input(before), place.out(after));
         assert_eq!(streams(&after)[0].text("color_range"), "pc", "{}", after.display());
         let psnr = ffmpeg::psnr(&before, &after);
         assert!(psnr > 33.0, "{}: {psnr} dB", after.display());
@@ -165,7 +165,7 @@ fn what_an_encoder_does_not_take_is_named() {
         ("e.mkv", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p"),
         ("f.mkv", "-vf format=yuv444p,crop=159:117 -c:v ffv1"),
     ] {
-        make(&place.path("in").join(name), &[BARS, codec].join(" "));
+        make(&place.input(name), &[BARS, codec].join(" "));
     }
     let said = place.run(&["in"]);
     let ten = "its 10 bits per component become 8 with --preset web";

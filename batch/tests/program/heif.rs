@@ -8,12 +8,12 @@ use image::{ImageEncoder, Rgba, RgbaImage, codecs::jpeg::JpegEncoder};
 
 use crate::{
     common::{
-        Place,
+        Place, contains,
         ffmpeg::{is_installed, make},
-        text,
+        find, text,
     },
     photographs::XMP,
-    pictures::{TURNED, contains, flag, open},
+    pictures::{TURNED, flag, open},
 };
 
 fn encode(image: &Path, output: &Path, options: &[&str]) {
@@ -31,16 +31,15 @@ fn place(test: &str) -> Option<Place> {
 /// An AVIF by ffmpeg, which is shown turned by 90° anticlockwise as often as `turns` says.
 fn turned(avif: &[u8], turns: u8) -> Vec<u8> {
     let mut avif = avif.to_vec();
-    let at = |avif: &[u8], name: &[u8]| avif.windows(4).position(|kind| kind == name).unwrap();
     // The offset of the pixels, and the sizes of the boxes that grow.
-    let offset = at(&avif, b"iloc") + 18;
-    let meta = [b"meta", b"iprp"].map(|name| (at(&avif, name) - 4, 10));
-    let lists = [(at(&avif, b"ipco") - 4, 9), (at(&avif, b"ipma") - 4, 1)];
+    let offset = find(&avif, b"iloc") + 18;
+    let meta = [b"meta", b"iprp"].map(|name| (find(&avif, name) - 4, 10));
+    let lists = [(find(&avif, b"ipco") - 4, 9), (find(&avif, b"ipma") - 4, 1)];
     for (place, more) in [(offset, 10)].into_iter().chain(meta).chain(lists) {
         let number = u32::from_be_bytes(*avif[place..].first_chunk().unwrap()) + more;
         avif[place..][..4].copy_from_slice(&number.to_be_bytes());
     }
-    let associations = at(&avif, b"ipma") - 4;
+    let associations = find(&avif, b"ipma") - 4;
     avif.splice(associations..associations, *b"\0\0\0\x09irot\x03");
     avif[associations + 8] = turns;
     let count = associations + 9 + 18;
@@ -69,7 +68,7 @@ fn photographs_of_phones_become_pngs_with_their_metadata() {
     let files: [(&str, &[&str]); 3] = [("a.heic", &[]), ("b.jpg", &[]), ("c.avif", &["-A"])];
     for (name, options) in files {
         encode(&photograph, &place.path("b.heic"), options);
-        fs::rename(place.path("b.heic"), place.path("in").join(name)).unwrap();
+        fs::rename(place.path("b.heic"), place.input(name)).unwrap();
     }
     let said = place.run(&["in"]);
     assert!(said.contains("3 translated") && !said.contains("note:"), "{said}");
@@ -130,7 +129,7 @@ fn transparency_is_kept_and_damage_and_a_missing_decoder_are_named() {
 
     let whole = fs::read(place.path("in/a.heic")).unwrap();
     fs::write(place.path("in/b.heic"), &whole[..whole.len() - 30]).unwrap();
-    let said = text(&place.program().arg("in").output().unwrap());
+    let said = place.said(&["in"]);
     assert!(said.contains("error: in/b.heic: is damaged: "), "{said}");
     assert!(said.contains("1 translated") && !said.contains("note:"), "{said}");
     let pixel = open(&place.out("a.png")).0.to_rgba8().get_pixel(48, 32).0;

@@ -16,7 +16,6 @@ use crate::common::{
     Place,
     media::{make_clip, tracks},
     skip::is_slow_wanted,
-    text,
 };
 
 /// Clips that come with each run, more than most runs get done.
@@ -76,7 +75,7 @@ fn kill_and_go_on(kills: usize) {
         assert!(clips < 10 * kills * NEW_CLIPS, "the program ends too soon to be killed");
         before = after;
     }
-    let said = text(&place.program().args(["in", "--piece", "0.4"]).output().unwrap());
+    let said = place.said(&["in", "--piece", "0.4"]);
     assert!(said.contains(", 0 failed") && !said.contains("note:"), "{said}");
     let after = finished(&place.path("out"));
     assert_eq!(after.len(), clips);

@@ -5,25 +5,25 @@
 use std::{collections::HashMap, fs, path::Path};
 
 use crate::common::{
-    Place,
+    Place, contains, edit,
     ffmpeg::{self, BARS, H264, Stream, TONE, make, streams, tag},
+    find,
 };
 
-/// Two chapters, and an input of them for ffmpeg.
-fn chapters(place: &Place, input: u32) -> String {
-    let text = ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=One\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=1000\nEND=3000\ntitle=Zwölf\n";
-    fs::write(place.path("chapters.txt"), text).unwrap();
-    format!("-i chapters.txt -map 0 -map 1 -map_chapters {input}")
+/// Two chapters, as the third input of ffmpeg.
+fn chapters(place: &Place) -> &'static str {
+    place.chapters_file("", &[(0, 1000, "One"), (1000, 3000, "Zwölf")]);
+    "-i chapters.txt -map 0 -map 1 -map_chapters 2"
 }
 
 #[test]
 fn chapters_are_in_every_container_that_has_them() {
     let Some(place) = Place::of_ffmpeg("chapters") else { return };
-    let two = chapters(&place, 2);
+    let two = chapters(&place);
     let mut starts = HashMap::new();
     for name in ["a.mp4", "b.mov", "c.mkv"] {
-        let input = place.path("in").join(name);
-        make(&input, &[BARS, TONE, &two, H264, "-c:a aac"].join(" "));
+        let input = place.input(name);
+        make(&input, &[BARS, TONE, two, H264, "-c:a aac"].join(" "));
         starts.insert(&name[..1], streams(&input)[0].times[0]);
     }
     for container in ["mp4", "mov", "mkv"] {
@@ -58,9 +58,9 @@ fn chapters_are_in_every_container_that_has_them() {
 #[test]
 fn the_last_chapter_ends_with_the_file() {
     let Some(place) = Place::of_ffmpeg("ends of chapters") else { return };
-    let two = chapters(&place, 2);
+    let two = chapters(&place);
     for name in ["a.mp4", "b.mkv"] {
-        make(&place.path("in").join(name), &[BARS, TONE, &two, H264, "-c:a aac"].join(" "));
+        make(&place.input(name), &[BARS, TONE, two, H264, "-c:a aac"].join(" "));
     }
     for (options, expected) in [("--end 2000", 3.0), ("--start 1 --end 9", 2.0), ("--end 2", 2.0)] {
         let all = ["in", "--container", "mkv", "--overwrite"].into_iter();
@@ -84,7 +84,7 @@ fn when_and_where_it_was_made_is_kept() {
             "" => made.to_owned(),
             _ => made.replace("location", apple),
         };
-        make(&place.path("in").join(name), &[BARS, TONE, &made, more, H264, "-c:a aac"].join(" "));
+        make(&place.input(name), &[BARS, TONE, &made, more, H264, "-c:a aac"].join(" "));
     }
     let said = place.run(&["in"]);
     assert!(!said.contains("note:"), "{said}");
@@ -108,9 +108,9 @@ fn when_and_where_it_was_made_is_kept() {
 fn time_codes_are_kept_or_missed() {
     let Some(place) = Place::of_ffmpeg("time codes") else { return };
     let code = "-timecode 01:02:03:04";
-    let two = chapters(&place, 2);
+    let two = chapters(&place);
     make(&place.path("in/a.mov"), &[BARS, TONE, code, H264, "-c:a aac"].join(" "));
-    make(&place.path("in/b.mp4"), &[BARS, TONE, &two, code, H264, "-c:a aac"].join(" "));
+    make(&place.path("in/b.mp4"), &[BARS, TONE, two, code, H264, "-c:a aac"].join(" "));
     let said = place.run(&["in"]);
     assert!(said.contains("note: in/b.mp4: its time code is left out"), "{said}");
     assert_eq!(said.matches("note:").count(), 1, "{said}");
@@ -134,18 +134,18 @@ fn time_codes_are_kept_or_missed() {
 
 /// Gives the video of a Matroska file a rotation in place of its name of seven letters, as ffmpeg 6.1 and
 /// mkvmerge write it.
-fn turn(path: &std::path::Path, degrees: f32) {
-    let mut file = fs::read(path).unwrap();
-    let name = file.windows(10).position(|w| w == b"\x53\x6E\x87sideway").unwrap();
-    file.drain(name..name + 10);
-    // The video's element, whose first is the width.
-    let is_video = |w: &[u8]| w[0] == 0xE0 && w[1] & 0x80 != 0 && w[2] == 0xB0;
-    let video = name + file[name..].windows(3).position(is_video).unwrap();
-    let end = video + 2 + usize::from(file[video + 1] & 0x7F);
-    file[video + 1] += 10;
-    let roll = [&[0x76, 0x70, 0x87, 0x76, 0x75, 0x84][..], &degrees.to_be_bytes()].concat();
-    file.splice(end..end, roll);
-    fs::write(path, file).unwrap();
+fn turn(path: &Path, degrees: f32) {
+    edit(path, |file| {
+        let name = find(file, b"\x53\x6E\x87sideway");
+        file.drain(name..name + 10);
+        // The video's element, whose first is the width.
+        let is_video = |w: &[u8]| w[0] == 0xE0 && w[1] & 0x80 != 0 && w[2] == 0xB0;
+        let video = name + file[name..].windows(3).position(is_video).unwrap();
+        let end = video + 2 + usize::from(file[video + 1] & 0x7F);
+        file[video + 1] += 10;
+        let roll = [&[0x76, 0x70, 0x87, 0x76, 0x75, 0x84][..], &degrees.to_be_bytes()].concat();
+        file.splice(end..end, roll);
+    });
 }
 
 #[test]
@@ -189,15 +189,15 @@ fn mirrored_mp4_is_mirrored_back() {
         ("other.mp4", "transpose=3", [0, -1, -1, 0]),
     ];
     for (name, filter, [a, b, c, d]) in mirrored {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         make(&input, &[upright, "-vf", filter, H264].join(" "));
-        let mut bytes = fs::read(&input).unwrap();
-        let header = bytes.windows(4).position(|window| window == b"tkhd").unwrap();
-        for (i, value) in [(0, a), (1, b), (3, c), (4, d)] {
-            let at = header + 44 + 4 * i;
-            bytes[at..at + 4].copy_from_slice(&(value << 16).to_be_bytes());
-        }
-        fs::write(&input, bytes).unwrap();
+        edit(&input, |bytes| {
+            let header = find(bytes, b"tkhd");
+            for (i, value) in [(0, a), (1, b), (3, c), (4, d)] {
+                let at = header + 44 + 4 * i;
+                bytes[at..at + 4].copy_from_slice(&(value << 16).to_be_bytes());
+            }
+        });
     }
     place.run(&["in"]);
     let expected = ffmpeg::first_frame(&place.out("a.mp4"));
@@ -214,7 +214,7 @@ fn stereo_video_keeps_its_aspect() {
     let Some(place) = Place::of_ffmpeg("stereo video") else { return };
     let modes = ["left_right", "top_bottom"];
     for mode in modes {
-        let input = place.path("in").join(mode).with_extension("mkv");
+        let input = place.input(mode).with_extension("mkv");
         make(&input, &[BARS, H264, &format!("-metadata:s:v stereo_mode={mode}")].join(" "));
     }
     place.run(&["in"]);
@@ -224,7 +224,7 @@ fn stereo_video_keeps_its_aspect() {
             let video = streams(path).remove(0);
             (video.text("display_aspect_ratio"), video.details["side_data_list"][0]["type"].clone())
         };
-        let before = describe(&place.path("in").join(&name));
+        let before = describe(&place.input(&name));
         assert!(before.1.is_string(), "{mode}");
         assert_eq!(describe(&place.out(&name)), before, "{mode}");
     }
@@ -237,7 +237,7 @@ fn images_keep_the_aspect_of_their_container() {
     let files = [("a.mov", "qtrle"), ("b.mov", "png"), ("c.mkv", "png"), ("d.mkv", "ffv1")];
     for (name, codec) in files {
         let wide = ["-vf setsar=4/3 -c:v", codec].join(" ");
-        make(&place.path("in").join(name), &[BARS, &wide].join(" "));
+        make(&place.input(name), &[BARS, &wide].join(" "));
     }
     place.run(&["in", "--preset", "archive"]);
     for (name, _) in files {
@@ -298,7 +298,7 @@ fn names_of_tracks_are_kept_or_missed() {
                  -metadata:s:a:1 handler_name=Deutsch";
     let codecs = "-map 0 -map 1 -map 2 -c:a aac";
     for name in ["a.mp4", "b.mkv"] {
-        make(&place.path("in").join(name), &[BARS, TONE, TONE, H264, codecs, names].join(" "));
+        make(&place.input(name), &[BARS, TONE, TONE, H264, codecs, names].join(" "));
     }
     let said = place.run(&["in"]);
     assert!(!said.contains("note: "), "{said}");
@@ -321,7 +321,7 @@ fn names_of_tracks_are_kept_or_missed() {
     }
     let bytes = fs::read(place.out("a.mp4")).unwrap();
     let named = b"\0\0\0\x0FnameDeutsch";
-    assert!(bytes.windows(named.len()).any(|bytes| bytes == named));
+    assert!(contains(&bytes, named));
     let said = place.run(&["in/b.mkv", "--container", "ts"]);
     let note = "note: in/b.mkv: track 2: its name 'Commentary' is left out\n";
     assert!(said.contains(note), "{said}");
@@ -331,19 +331,18 @@ fn names_of_tracks_are_kept_or_missed() {
 #[test]
 fn ordered_chapters_and_linked_files_are_named() {
     let Some(place) = Place::of_ffmpeg("ordered chapters") else { return };
-    let chapter = ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=One\n";
-    std::fs::write(place.path("ch.txt"), chapter).unwrap();
-    make(&place.path("in/whole.mkv"), &[BARS, "-i ch.txt", H264].join(" "));
-    let bytes = std::fs::read(place.path("in/whole.mkv")).unwrap();
-    let replaced = |from: &[u8], to: &[u8]| {
-        let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
-        [&bytes[..at], to, &bytes[at + from.len()..]].concat()
-    };
+    place.chapters_file("", &[(0, 1000, "One")]);
     // The flag of the default edition becomes that of an ordered one, the id of a chapter that of its file.
-    let ordered = replaced(b"\x45\xDB\x81\x01", b"\x45\xDD\x81\x01");
-    let linked = replaced(b"\x73\xC4\x81\x01", b"\x6E\x67\x81\x01");
-    std::fs::write(place.path("in/ordered.mkv"), ordered).unwrap();
-    std::fs::write(place.path("in/linked.mkv"), linked).unwrap();
+    for (name, from, to) in [
+        ("ordered.mkv", b"\x45\xDB\x81\x01", b"\x45\xDD\x81\x01"),
+        ("linked.mkv", b"\x73\xC4\x81\x01", b"\x6E\x67\x81\x01"),
+    ] {
+        make(&place.input(name), &[BARS, "-i chapters.txt", H264].join(" "));
+        edit(&place.input(name), |bytes| {
+            let at = find(bytes, from);
+            bytes[at..at + 4].copy_from_slice(to);
+        });
+    }
     let said = place.run(&["in"]);
     for note in [
         "in/ordered.mkv: its ordered chapters are ignored",
@@ -372,18 +371,17 @@ fn further_tags_of_mp4_and_quicktime_are_kept_or_named() {
     let Some(place) = Place::of_ffmpeg("further tags of QuickTime") else { return };
     let tags = [("title", "Film"), ("make", "Maker"), ("model", "One"), ("date", "2020-02-03")];
     let metadata = tags.map(|(name, value)| format!("-metadata {name}={value}")).join(" ");
-    let two = chapters(&place, 2);
+    let two = chapters(&place);
     for (name, more) in
         [("a.mov", ""), ("b.mov", "-movflags use_metadata_tags"), ("c.mp4", "-metadata rating=5")]
     {
-        let film = [BARS, TONE, &two, &metadata, more, H264, "-c:a aac"].join(" ");
-        make(&place.path("in").join(name), &film);
+        let film = [BARS, TONE, two, &metadata, more, H264, "-c:a aac"].join(" ");
+        make(&place.input(name), &film);
         for part in [&["in"][..], &["in", "--start", "0.5", "--overwrite"]] {
             let said = place.run(part);
             assert!(!said.contains("note:"), "{said}");
             for (key, _) in tags {
-                let (before, after) =
-                    (tag(&place.path("in").join(name), key), tag(&place.out(name), key));
+                let (before, after) = (tag(&place.input(name), key), tag(&place.out(name), key));
                 assert_eq!(after, before, "{key} of {name}");
             }
             assert_eq!(ffmpeg::chapters(&place.out(name)).len(), 2, "{name}");
@@ -408,7 +406,7 @@ fn dates_keep_their_form() {
     for date in ["2021", "2021-03-05"] {
         for name in files {
             let metadata = format!("-t 0.2 -c:v mpeg4 -metadata date={date}");
-            make(&place.path("in").join(name), &[BARS, &metadata].join(" "));
+            make(&place.input(name), &[BARS, &metadata].join(" "));
         }
         for container in ["mkv", "mov", "mp4"] {
             place.run(&["in", "--container", container]);
@@ -425,7 +423,8 @@ fn dates_keep_their_form() {
 #[test]
 fn further_tags_of_matroska_are_kept_or_named() {
     let Some(place) = Place::of_ffmpeg("further tags") else { return };
-    let tags = "-metadata title=Film -metadata DIRECTOR=Somebody -metadata SUMMARY=Plot -metadata DATE=2020 -attach font.ttf \
+    let tags = "-metadata title=Film -metadata DIRECTOR=Somebody -metadata SUMMARY=Plot -metadata DATE=2020 \
+                -metadata comment=Words -metadata creation_time=2020-01-02T03:04:05Z -attach font.ttf \
                 -metadata:s:t mimetype=font/ttf";
     fs::write(place.path("font.ttf"), "no font").unwrap();
     // The muxer gets tags of the file with the sound.
@@ -435,16 +434,27 @@ fn further_tags_of_matroska_are_kept_or_named() {
     // In the information of the segment, where players look.
     let bytes = fs::read(place.out("a.mkv")).unwrap();
     let title = b"\x7B\xA9\x01\0\0\0\0\0\0\x04Film";
-    assert!(bytes.windows(title.len()).any(|bytes| bytes == title));
-    for (name, value) in
-        [("title", "Film"), ("DIRECTOR", "Somebody"), ("SUMMARY", "Plot"), ("DATE", "2020")]
-    {
+    assert!(contains(&bytes, title));
+    for (name, value) in [
+        ("title", "Film"),
+        ("DIRECTOR", "Somebody"),
+        ("SUMMARY", "Plot"),
+        ("DATE", "2020"),
+        ("comment", "Words"),
+        ("creation_time", "2020-01-02T03:04:05.000000Z"),
+    ] {
         assert_eq!(tag(&place.out("a.mkv"), name), value);
     }
+    let attachment = streams(&place.out("a.mkv")).remove(2);
+    assert_eq!(
+        (&*attachment.kind, &attachment.details["tags"]["filename"]),
+        ("attachment", &"font.ttf".into())
+    );
     let program = tag(&place.out("a.mkv"), "encoder");
     assert!(!program.starts_with("Lavf"), "{program}");
     let said = place.run(&["in", "--container", "mp4"]);
     assert!(said.contains("note: in/a.mkv: tags are left out: DIRECTOR, SUMMARY\n"), "{said}");
+    assert!(said.contains("cannot hold font.ttf"), "{said}");
 }
 
 /// GStreamer reads some of these tags only, or has no names for them.
@@ -455,7 +465,7 @@ fn tags_of_other_containers_are_kept_in_matroska() {
     let metadata = tags.map(|(name, value)| format!("-metadata {name}={value}")).join(" ");
     let codecs = [("a.ogv", "libtheora"), ("b.flv", "flv"), ("c.wmv", "wmv2"), ("d.avi", "mpeg4")];
     for (name, codec) in codecs {
-        make(&place.path("in").join(name), &[BARS, "-c:v", codec, &metadata].join(" "));
+        make(&place.input(name), &[BARS, "-c:v", codec, &metadata].join(" "));
     }
     let said = place.run(&["in"]);
     assert!(!said.contains("note: "), "{said}");
@@ -482,7 +492,7 @@ fn tags_of_other_containers_are_kept_in_matroska() {
 #[test]
 fn tracks_keep_flags_and_languages() {
     let Some(place) = Place::of_ffmpeg("flags of tracks") else { return };
-    std::fs::write(place.path("s.srt"), "1\n00:00:00,200 --> 00:00:01,000\nHello\n").unwrap();
+    fs::write(place.path("s.srt"), "1\n00:00:00,200 --> 00:00:01,000\nHello\n").unwrap();
     let tracks = "-i s.srt -map 0 -map 1 -map 2 -map 3 -c:a aac -c:s srt";
     let names =
         "-metadata:s:a:0 title=Comments -metadata:s:s title=Signs -metadata:s:v language=ger";
@@ -504,7 +514,7 @@ fn tracks_keep_flags_and_languages() {
         streams(path).into_iter().map(describe).collect::<Vec<_>>()
     };
     for name in ["a.mkv", "b.mp4"] {
-        assert_eq!(describe(&place.out(name)), describe(&place.path("in").join(name)), "{name}");
+        assert_eq!(describe(&place.out(name)), describe(&place.input(name)), "{name}");
     }
     place.run(&["in/a.mkv", "--container", "mp4", "--name", "{stem}-c.{ext}"]);
     assert_eq!(describe(&place.out("a-c.mp4")), describe(&place.path("in/b.mp4")));

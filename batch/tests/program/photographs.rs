@@ -9,8 +9,8 @@ use image::{
 };
 
 use crate::{
-    common::{Place, text},
-    pictures::{TURNED, contains, flag, open, with_chunks},
+    common::{Place, contains, edit, text},
+    pictures::{TURNED, flag, open, with_chunks},
 };
 
 pub const XMP: &[u8] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>4 stars</x:xmpmeta>";
@@ -25,9 +25,9 @@ fn a_video_in_the_same_file_is_noted() {
     let place = Place::unchanged();
     let photograph = place.path("in/motion.jpg");
     flag().save(&photograph).unwrap();
-    let mut bytes = fs::read(&photograph).unwrap();
-    bytes.extend(b"\0\0\0\x18ftypmp42 a video with \xFF\xD9 and \xFF\xDA in it");
-    fs::write(&photograph, bytes).unwrap();
+    edit(&photograph, |bytes| {
+        bytes.extend(b"\0\0\0\x18ftypmp42 a video with \xFF\xD9 and \xFF\xDA in it")
+    });
     let said = place.run(&["in"]);
     assert!(said.contains("note: in/motion.jpg: the video in the same file is left out"), "{said}");
     assert_eq!(said.matches("note:").count(), 1, "{said}");
@@ -57,22 +57,23 @@ fn metadata_after_the_pixels_are_kept() {
 #[test]
 fn what_a_jpeg_cannot_hold_is_noted() {
     let place = Place::unchanged();
-    let input = |name: &str| place.path("in").join(name);
-    RgbaImage::from_pixel(96, 64, Rgba([200, 30, 30, 40])).save(input("clear.png")).unwrap();
-    RgbaImage::from_pixel(96, 64, Rgba([200, 30, 30, 255])).save(input("opaque.png")).unwrap();
+    RgbaImage::from_pixel(96, 64, Rgba([200, 30, 30, 40])).save(place.input("clear.png")).unwrap();
+    RgbaImage::from_pixel(96, 64, Rgba([200, 30, 30, 255]))
+        .save(place.input("opaque.png"))
+        .unwrap();
     let deep = ImageBuffer::from_pixel(96, 64, Rgb([16448_u16; 3]));
-    DynamicImage::ImageRgb16(deep).save(input("deep.png")).unwrap();
+    DynamicImage::ImageRgb16(deep).save(place.input("deep.png")).unwrap();
     let mut described = Vec::new();
     let mut encoder = PngEncoder::new(&mut described);
     encoder.set_exif_metadata([&TURNED[..], &[0; 70_000]].concat()).unwrap();
     flag().write_with_encoder(encoder).unwrap();
     let history = [XMP, &[b' '; 70_000]].concat();
     described = with_chunks(&described, &[(b"iTXt", &chunk_of(&history))]);
-    fs::write(input("described.png"), described).unwrap();
-    flag().save(input("dense.bmp")).unwrap();
-    let mut bitmap = fs::read(input("dense.bmp")).unwrap();
-    bitmap[38..46].copy_from_slice(&[0x23, 0x2E, 0, 0, 0x23, 0x2E, 0, 0]);
-    fs::write(input("dense.bmp"), bitmap).unwrap();
+    fs::write(place.input("described.png"), described).unwrap();
+    flag().save(place.input("dense.bmp")).unwrap();
+    edit(&place.input("dense.bmp"), |bitmap| {
+        bitmap[38..46].copy_from_slice(&[0x23, 0x2E, 0, 0, 0x23, 0x2E, 0, 0])
+    });
     for (name, notes) in [
         ("clear.png", &["its transparency is left out"][..]),
         ("opaque.png", &[]),
@@ -82,7 +83,7 @@ fn what_a_jpeg_cannot_hold_is_noted() {
     ] {
         let output = place.path(name).with_extension("jpg");
         let mut program = place.program();
-        let ran = program.arg(input(name)).arg("--out").arg(&output).arg("--verify").output();
+        let ran = program.arg(place.input(name)).arg("--out").arg(&output).arg("--verify").output();
         let said = text(&ran.unwrap());
         assert!(said.contains("1 translated"), "{name}: {said}");
         assert!(notes.iter().all(|note| said.contains(note)), "{name}: {said}");
@@ -99,12 +100,10 @@ fn a_dry_run_names_what_images_would_lose() {
     let place = Place::unchanged();
     flag().save(place.path("in/a.jpg")).unwrap();
     flag().save(place.path("in/b.png")).unwrap();
-    let whole = fs::read(place.path("in/b.png")).unwrap();
-    fs::write(place.path("in/b.png"), &whole[..whole.len() - 40]).unwrap();
+    edit(&place.path("in/b.png"), |bytes| bytes.truncate(bytes.len() - 40));
     flag().save(place.path("in/c.png")).unwrap();
-    let plain = fs::read(place.path("in/c.png")).unwrap();
-    fs::write(place.path("in/c.png"), with_chunks(&plain, &[(b"vpAg", &[0; 9])])).unwrap();
-    let said = text(&place.program().args(["in", "--dry-run"]).output().unwrap());
+    edit(&place.path("in/c.png"), |png| *png = with_chunks(png, &[(b"vpAg", &[0; 9])]));
+    let said = place.said(&["in", "--dry-run"]);
     assert!(
         said.contains("note: in/c.png: its application chunk vpAg (PNG) is left out"),
         "{said}"

@@ -22,7 +22,7 @@ use img_parts::{
     webp::{CHUNK_XMP, WebP},
 };
 
-use crate::common::{self, Place, ffmpeg::make, text};
+use crate::common::{self, Place, contains, edit, ffmpeg::make, find};
 
 /// EXIF with nothing but an orientation: turned by a quarter, clockwise.
 pub const TURNED: [u8; 26] =
@@ -43,30 +43,30 @@ pub fn open(path: &Path) -> (DynamicImage, Option<Vec<u8>>, Option<Vec<u8>>) {
 #[test]
 fn pictures_keep_what_they_are() {
     let place = Place::unchanged();
-    let input = |name: &str| place.path("in").join(name);
     let profile = b"a profile".to_vec();
 
     let mut turned =
-        JpegEncoder::new_with_quality(fs::File::create(input("turned.jpg")).unwrap(), 95);
+        JpegEncoder::new_with_quality(fs::File::create(place.input("turned.jpg")).unwrap(), 95);
     turned.set_exif_metadata(TURNED.to_vec()).unwrap();
     turned.set_icc_profile(profile.clone()).unwrap();
     flag().write_with_encoder(turned).unwrap();
-    let mut turned = PngEncoder::new(fs::File::create(input("turned.png")).unwrap());
+    let mut turned = PngEncoder::new(fs::File::create(place.input("turned.png")).unwrap());
     turned.set_exif_metadata(TURNED.to_vec()).unwrap();
     flag().write_with_encoder(turned).unwrap();
-    let mut turned = WebPEncoder::new_lossless(fs::File::create(input("turned.webp")).unwrap());
+    let mut turned =
+        WebPEncoder::new_lossless(fs::File::create(place.input("turned.webp")).unwrap());
     turned.set_exif_metadata(TURNED.to_vec()).unwrap();
     flag().write_with_encoder(turned).unwrap();
 
-    RgbaImage::from_pixel(96, 64, Rgba([255, 0, 0, 40])).save(input("alpha.webp")).unwrap();
+    RgbaImage::from_pixel(96, 64, Rgba([255, 0, 0, 40])).save(place.input("alpha.webp")).unwrap();
     let grey = image::ImageBuffer::from_pixel(96, 64, Rgb([16448_u16; 3]));
-    DynamicImage::ImageRgb16(grey).save(input("deep.png")).unwrap();
-    image::GrayImage::from_pixel(96, 64, image::Luma([77])).save(input("grey.jpg")).unwrap();
+    DynamicImage::ImageRgb16(grey).save(place.input("deep.png")).unwrap();
+    image::GrayImage::from_pixel(96, 64, image::Luma([77])).save(place.input("grey.jpg")).unwrap();
     // More than the 4096 bytes that a decoder without a parser sees.
-    flag().save(input("large.bmp")).unwrap();
-    flag().save(input("large2.tiff")).unwrap();
-    flag().save(input("large3.tga")).unwrap();
-    flag().save(input("large4.ppm")).unwrap();
+    flag().save(place.input("large.bmp")).unwrap();
+    flag().save(place.input("large2.tiff")).unwrap();
+    flag().save(place.input("large3.tga")).unwrap();
+    flag().save(place.input("large4.ppm")).unwrap();
 
     let said = place.run(&["in"]);
     assert!(said.contains("10 translated") && !said.contains("note:"), "{said}");
@@ -75,7 +75,7 @@ fn pictures_keep_what_they_are() {
         assert_eq!((picture.width(), picture.height()), (64, 96), "{name}");
         // It is upright, so a viewer must not rotate it again.
         let orientation = exif.expect(name);
-        assert!(!orientation.windows(2).any(|bytes| bytes == [0, 6]), "{name} {orientation:?}");
+        assert!(!contains(&orientation, &[0, 6]), "{name} {orientation:?}");
         let top = picture.to_rgb8().get_pixel(20, 20).0;
         assert!(top[0] > 240 && top[2] < 15, "{name} {top:?}");
         assert_eq!(icc.is_some(), name == "turned.jpg", "{name}");
@@ -105,7 +105,7 @@ fn animated_images_stay_animated() {
     assert!(!said.contains("note: "), "{said}");
     let names = [("lossy.webp", 3, 6.0), ("lossless.webp", 1, 0.0), ("half.png", 2, 0.0)];
     for (name, plays, difference) in names {
-        let (input, output) = (frames(&place.path("in").join(name)), frames(&place.out(name)));
+        let (input, output) = (frames(&place.input(name)), frames(&place.out(name)));
         assert_eq!((input.0, output.0), (plays, plays), "{name}");
         assert_eq!((input.1.len(), output.1.len()), (8, 8), "{name}");
         for (input, output) in input.1.iter().zip(&output.1) {
@@ -161,7 +161,7 @@ fn exif_shows_the_image_as_it_is_now() {
         ];
         let exif = directories.concat();
         let file = |extension: &str| {
-            fs::File::create(place.path("in").join(name).with_extension(extension)).unwrap()
+            fs::File::create(place.input(name).with_extension(extension)).unwrap()
         };
         let mut jpeg = JpegEncoder::new_with_quality(file("jpg"), 95);
         jpeg.set_exif_metadata(exif.clone()).unwrap();
@@ -196,35 +196,30 @@ pub fn with_chunks(png: &[u8], chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     [&png[..33], &chunks.iter().flat_map(chunk).collect::<Vec<_>>(), &png[33..]].concat()
 }
 
-pub fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
-}
-
 #[test]
 fn resolution_colours_and_text_are_kept_or_noted() {
     let place = Place::unchanged();
-    let input = |name: &str| place.path("in").join(name);
-    flag().save(input("plain.png")).unwrap();
-    let plain = fs::read(input("plain.png")).unwrap();
+    flag().save(place.input("plain.png")).unwrap();
+    let plain = fs::read(place.input("plain.png")).unwrap();
     let resolution = [0, 0, 0x2E, 0x23, 0, 0, 0x2E, 0x23, 1];
     let linear = 100_000_u32.to_be_bytes();
     let kept: &[(&[u8; 4], &[u8])] =
         &[(b"gAMA", &linear), (b"pHYs", &resolution), (b"tEXt", b"Comment\0a flag")];
     let chunks = with_chunks(&plain, kept);
-    fs::write(input("kept.png"), &chunks).unwrap();
-    fs::write(input("named.jpg"), &chunks).unwrap();
-    fs::write(input("other.png"), with_chunks(&plain, &[(b"vpAg", &[0; 9])])).unwrap();
+    fs::write(place.input("kept.png"), &chunks).unwrap();
+    fs::write(place.input("named.jpg"), &chunks).unwrap();
+    fs::write(place.input("other.png"), with_chunks(&plain, &[(b"vpAg", &[0; 9])])).unwrap();
 
-    flag().save(input("plain.jpg")).unwrap();
-    let mut jpeg = fs::read(input("plain.jpg")).unwrap();
+    flag().save(place.input("plain.jpg")).unwrap();
+    let mut jpeg = fs::read(place.input("plain.jpg")).unwrap();
     jpeg[13..18].copy_from_slice(&[1, 1, 44, 1, 44]);
     let segments: [&[u8]; 2] = [b"\xFF\xFE\x00\x08a flag", b"\xFF\xE2\x00\x08MPF\0\0\0"];
     jpeg.splice(20..20, segments.concat());
-    fs::write(input("kept.jpg"), &jpeg).unwrap();
-    flag().save(input("dense.bmp")).unwrap();
-    let mut bitmap = fs::read(input("dense.bmp")).unwrap();
-    bitmap[38..46].copy_from_slice(&[0x23, 0x2E, 0, 0, 0x23, 0x2E, 0, 0]);
-    fs::write(input("dense.bmp"), bitmap).unwrap();
+    fs::write(place.input("kept.jpg"), &jpeg).unwrap();
+    flag().save(place.input("dense.bmp")).unwrap();
+    edit(&place.input("dense.bmp"), |bitmap| {
+        bitmap[38..46].copy_from_slice(&[0x23, 0x2E, 0, 0, 0x23, 0x2E, 0, 0])
+    });
 
     let said = place.run(&["in"]);
     let png = fs::read(place.out("kept.png")).unwrap();
@@ -289,14 +284,13 @@ fn tiff(extra: &[u8], fields: &[Field], pixel: &[u8], pages: usize) -> Vec<u8> {
 fn truncated_images_are_named() {
     let place = Place::unchanged();
     for name in ["whole.jpg", "cut.jpg", "cut.png", "short.gif"] {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         flag().save(&input).unwrap();
         if name != "whole.jpg" {
-            let bytes = fs::read(&input).unwrap();
-            fs::write(&input, &bytes[..bytes.len() - 20]).unwrap();
+            edit(&input, |bytes| bytes.truncate(bytes.len() - 20));
         }
     }
-    let said = text(&place.program().arg("in").output().unwrap());
+    let said = place.said(&["in"]);
     assert!(said.contains("note: in/cut.jpg: is truncated: its last rows are missing"), "{said}");
     for name in ["cut.png", "short.gif"] {
         assert!(said.contains(&format!("error: in/{name}: is damaged: ")), "{said}");
@@ -312,9 +306,9 @@ fn jpegs_of_unusual_sampling_are_translated_or_named() {
     let frames = "videotestsrc num-buffers=COUNT ! video/x-raw,format=Y41B,width=96,height=64,framerate=25/1 ! jpegenc";
     for (name, count, mux) in [("a.jpg", "1", ""), ("b.avi", "5", "! avimux")] {
         let frames = frames.replace("COUNT", count);
-        common::media::make(&place.path("in").join(name), &format!("{frames} {mux} ! OUT"));
+        common::media::make(&place.input(name), &format!("{frames} {mux} ! OUT"));
     }
-    let said = text(&place.program().arg("in").output().unwrap());
+    let said = place.said(&["in"]);
     assert!(said.contains("1 translated") && !said.contains("worker process"), "{said}");
     assert!(said.contains("error: in/b.avi: has a pixel format that GStreamer does"), "{said}");
     assert!(place.out("a.jpg").is_file() && !said.contains("note: "), "{said}");
@@ -326,7 +320,7 @@ fn damaged_jpegs_are_named() {
     let place = Place::unchanged();
     let pixel = |x: u32, y: u32| Rgb([(x * y) as u8, (x * 7 + y * y) as u8, (x ^ y) as u8]);
     for name in ["whole.jpg", "damaged.jpg"] {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         RgbImage::from_fn(160, 120, pixel).save(&input).unwrap();
         if name == "damaged.jpg" {
             common::damage(&input, 20);
@@ -342,12 +336,11 @@ fn codings_of_jpeg_without_a_decoder_are_named() {
     let place = Place::unchanged();
     let mut jpeg = Vec::new();
     flag().write_with_encoder(JpegEncoder::new(&mut jpeg)).unwrap();
-    let start = jpeg.windows(2).position(|bytes| bytes == [0xFF, 0xC0]).unwrap();
+    let start = find(&jpeg, &[0xFF, 0xC0]);
     for (name, marker) in [("lossless", 0xC3), ("arithmetic", 0xC9), ("arithmetic", 0xCA)] {
         jpeg[start + 1] = marker;
         fs::write(place.path("in/a.jpg"), &jpeg).unwrap();
-        let output = place.program().arg("in").output().unwrap();
-        let said = text(&output);
+        let said = place.said(&["in"]);
         let error = format!("error: in/a.jpg: is a JPEG with {name} coding, which cannot");
         assert!(said.contains(&error) && !said.contains("note:"), "{said}");
     }
@@ -356,7 +349,7 @@ fn codings_of_jpeg_without_a_decoder_are_named() {
 #[test]
 fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     let place = Place::unchanged();
-    let write = |name: &str, bytes: Vec<u8>| fs::write(place.path("in").join(name), bytes).unwrap();
+    let write = |name: &str, bytes: Vec<u8>| fs::write(place.input(name), bytes).unwrap();
     let mut palette = vec![0_u16; 768];
     [palette[7], palette[256 + 7], palette[512 + 7]] = [200 * 257, 30 * 257, 60 * 257];
     let palette: Vec<u8> = palette.iter().flat_map(|entry| entry.to_le_bytes()).collect();
@@ -401,8 +394,7 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     write("lab.tif", tiff(&[], &[(258, 3, 1, 8), (262, 3, 1, 8)], &[150, 100, 160], 1));
     write("masks.tif", tiff(&[], &[(258, 3, 1, 8), (262, 3, 1, 2), (338, 3, 2, 0)], &[9; 5], 1));
 
-    let output = place.program().arg("in").output().unwrap();
-    let said = common::text(&output);
+    let said = place.said(&["in"]);
     let pixel = |name: &str| open(&place.out(name)).0.to_rgb8().get_pixel(9, 9).0;
     assert!(place.out("palette.png").is_file(), "{said}");
     assert_eq!(pixel("palette.png"), [200, 30, 60]);
@@ -481,11 +473,10 @@ const XMP: &[u8] = b"<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF \
 #[test]
 fn xmp_is_kept() {
     let place = Place::unchanged();
-    let input = |name: &str| place.path("in").join(name);
     let turned = Bytes::from(TURNED.to_vec());
     let add = |name: &str, xmp: &[u8]| {
-        flag().save(input(name)).unwrap();
-        let bytes = fs::read(input(name)).unwrap().into();
+        flag().save(place.input(name)).unwrap();
+        let bytes = fs::read(place.input(name)).unwrap().into();
         let written = match name.rsplit_once('.').unwrap().1 {
             "jpg" => {
                 let mut jpeg = Jpeg::from_bytes(bytes).unwrap();
@@ -510,14 +501,14 @@ fn xmp_is_kept() {
                 webp.encoder().bytes()
             }
         };
-        fs::write(input(name), written).unwrap();
+        fs::write(place.input(name), written).unwrap();
     };
     for name in ["a.jpg", "a.png", "a.webp"] {
         add(name, XMP);
     }
     add("gain.jpg", b"<x:xmpmeta xmlns:hdrgm=\"http://ns.adobe.com/hdr-gain-map/1.0/\"/>");
     let fields = [(258, 3, 1, 8), (262, 3, 1, 2), (700, 1, XMP.len() as u32, 8)];
-    fs::write(input("b.tif"), tiff(XMP, &fields, &[200, 30, 60], 1)).unwrap();
+    fs::write(place.input("b.tif"), tiff(XMP, &fields, &[200, 30, 60], 1)).unwrap();
 
     let said = place.run(&["in"]);
     for name in ["a.jpg", "a.png", "a.webp", "b.png"] {

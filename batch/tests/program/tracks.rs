@@ -8,10 +8,12 @@ use gst::prelude::*;
 use serde_json::Value;
 
 use crate::common::{
-    Place,
+    Place, contains, edit,
     ffmpeg::{
-        BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, hash, is_installed, make, packets, streams,
+        BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, hash, is_installed, make, offset, packets,
+        streams,
     },
+    find,
     media::{self, VIDEO},
     text,
 };
@@ -23,7 +25,7 @@ fn true_hd_of_a_transport_stream_costs_no_other_track() {
     let Some(place) = Place::of_ffmpeg("TrueHD in transport streams") else { return };
     for name in ["a.ts", "b.m2ts"] {
         let tracks = "-map 0 -map 1 -map 2 -c:a:0 truehd -strict -2 -c:a:1 ac3";
-        make(&place.path("in").join(name), &[BARS, TONE, OTHER_TONE, H264, tracks].join(" "));
+        make(&place.input(name), &[BARS, TONE, OTHER_TONE, H264, tracks].join(" "));
     }
     let said = place.run(&["in"]);
     for (name, note) in [
@@ -47,7 +49,7 @@ fn sound_of_mkvmerge_is_kept() {
     let codecs = ["libopus", "libvorbis", "aac", "ac3", "flac", "libmp3lame"];
     for codec in codecs {
         make(&place.path("whole.mkv"), &[BARS, TONE, H264, "-c:a", codec].join(" "));
-        let laced = place.path("in").join(codec).with_extension("mkv");
+        let laced = place.input(codec).with_extension("mkv");
         let mut mkvmerge = std::process::Command::new("mkvmerge");
         let mkvmerge = mkvmerge.args(["-q", "--language", "1:pt-BR", "--original-flag", "1", "-o"]);
         let mkvmerge = mkvmerge.arg(laced).arg(place.path("whole.mkv"));
@@ -62,17 +64,15 @@ fn sound_of_mkvmerge_is_kept() {
         assert!(!said.contains("note: "), "{said}");
         for codec in codecs {
             let name = format!("{codec}.mkv");
-            let before = &streams(&place.path("in").join(name))[1];
+            let before = &streams(&place.input(name))[1];
             let after = &streams(&place.out(&format!("{codec}.{container}")))[1];
             assert_eq!(before.codec, after.codec);
-            assert_eq!(before.times.len(), after.times.len(), "{codec}");
             // The times inside a block differ by how the parser derives them.
-            let off = before.times.iter().zip(&after.times).map(|(a, b)| (a - b).abs());
-            let off = off.fold(0.0, f64::max);
+            let off = offset(&before.times, &after.times);
             assert!(off < 15.0, "{codec} in {container}: {off} ms");
             let bytes = fs::read(place.out(&format!("{codec}.{container}"))).unwrap();
             for kept in [&b"\x22\xB5\x9D\x85pt-BR"[..], b"\x55\xAE\x81\x01"] {
-                assert!(bytes.windows(kept.len()).any(|bytes| bytes == kept), "{codec}");
+                assert!(contains(&bytes, kept), "{codec}");
             }
         }
     }
@@ -113,7 +113,7 @@ fn a_track_of_noise_costs_no_other_track() {
         ("vorbis.mkv", TONE, "libvorbis", ""),
     ];
     for (name, sound, codec, _) in rows {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         make(&input, &[BARS, sound, OTHER_TONE, H264, noise, codec].join(" "));
     }
     let large = "-f lavfi -i testsrc2=size=640x480:rate=25:d=1 -f lavfi -i sine=440:d=1 -c:v rawvideo -pix_fmt yuv420p";
@@ -181,7 +181,7 @@ fn sound_that_begins_late_is_kept() {
     ];
     let video = BARS.replace("d=3", "d=9");
     for (name, codec) in rows {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         let late = "-map 0 -map 1 -strict -2 -c:a";
         make(&input, &[&video, "-itsoffset 8", &sound, H264, late, codec].join(" "));
     }
@@ -192,7 +192,7 @@ fn sound_that_begins_late_is_kept() {
     let said = place.run(&["in", "--name", "{dir}/{stem}.{ext}"]);
     assert!(!said.contains("note:"), "{said}");
     for (name, _) in rows.into_iter().chain([("large.mkv", "")]) {
-        let (before, after) = (streams(&place.path("in").join(name)), streams(&place.out(name)));
+        let (before, after) = (streams(&place.input(name)), streams(&place.out(name)));
         let start = |streams: &[Stream]| streams[1].times[0] - streams[0].times[0];
         assert_eq!(before[1].times.len(), after[1].times.len(), "{name}");
         assert!((start(&before) - start(&after)).abs() < 2.0, "{name}: {} ms", start(&after));
@@ -205,8 +205,7 @@ fn a_first_video_of_noise_is_named() {
     let Some(place) = Place::of_ffmpeg("videos of noise") else { return };
     let noise = "-map 0 -map 1 -bsf:v:0 noise=amount=1";
     make(&place.path("in/a.mkv"), &[BARS, BARS, H264, noise].join(" "));
-    let output = place.program().arg("in").output().unwrap();
-    let said = text(&output);
+    let said = place.said(&["in"]);
     assert!(said.contains("error: in/a.mkv: is damaged: nothing in it can be decoded"), "{said}");
 }
 
@@ -216,9 +215,7 @@ fn asf_with_a_wrong_count_in_its_header_is_read() {
     let Some(place) = Place::of_ffmpeg("ASF of VLC") else { return };
     let path = place.path("in/a.wmv");
     make(&path, &[BARS, TONE, "-c:v wmv2 -c:a wmav2"].join(" "));
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[24] += 1;
-    fs::write(&path, bytes).unwrap();
+    edit(&path, |bytes| bytes[24] += 1);
     let said = place.run(&["in"]);
     assert!(!said.contains("note:"), "{said}");
     let counts: Vec<_> = streams(&place.out("a.mkv")).iter().map(|s| s.times.len()).collect();
@@ -242,13 +239,13 @@ fn sound_of_96_kilohertz_is_kept() {
         ("flac.mkv", "flac"),
     ];
     for (name, codec) in rows {
-        make(&place.path("in").join(name), &[BARS, &tone, H264, "-c:a", codec].join(" "));
+        make(&place.input(name), &[BARS, &tone, H264, "-c:a", codec].join(" "));
     }
     let mut program = place.program();
     program.args(["in", "--name", "{dir}/{stem}.{ext}"]).env("MALLOC_PERTURB_", "165");
     let said = text(&program.output().unwrap());
     for (name, codec) in rows {
-        let (before, after) = (streams(&place.path("in").join(name)), streams(&place.out(name)));
+        let (before, after) = (streams(&place.input(name)), streams(&place.out(name)));
         assert_eq!(after.len(), 2, "{name}: {said}");
         assert_eq!(before[1].codec, after[1].codec, "{name}: {said}");
         assert_eq!(after[1].text("sample_rate"), "96000", "{codec}");
@@ -257,11 +254,7 @@ fn sound_of_96_kilohertz_is_kept() {
         assert!((duration - 1.0).abs() < 0.05, "{codec} lasts {duration} s: {said}");
     }
     for name in ["pcm.mov", "big.mov", "alaw.mov"] {
-        assert_eq!(
-            hash(&place.out(name), "0:a"),
-            hash(&place.path("in").join(name), "0:a"),
-            "{name}"
-        );
+        assert_eq!(hash(&place.out(name), "0:a"), hash(&place.input(name), "0:a"), "{name}");
     }
     assert!(!said.contains("note: "), "{said}");
 }
@@ -281,13 +274,13 @@ fn sound_of_matroska_is_kept() {
     ];
     let name = |codec: &str| codec.split(' ').next().unwrap().to_owned() + ".mkv";
     for codec in codecs {
-        let input = place.path("in").join(name(codec));
+        let input = place.input(name(codec));
         make(&input, &[BARS, TONE, H264, "-c:a", codec].join(" "));
     }
     let said = place.run(&["in"]);
     assert!(!said.contains("note: "), "{said}");
     for codec in codecs {
-        let (input, output) = (place.path("in").join(name(codec)), place.out(&name(codec)));
+        let (input, output) = (place.input(name(codec)), place.out(&name(codec)));
         assert_eq!(hash(&output, "0:a"), hash(&input, "0:a"), "{codec}");
         let (before, after) = (streams(&input), streams(&output));
         assert_eq!(after[1].times.len(), before[1].times.len(), "{codec}");
@@ -296,11 +289,11 @@ fn sound_of_matroska_is_kept() {
     }
     // The demuxer doubles the sample rate of AAC.
     let rate = [b"\xB5\x88", &44_100_f64.to_be_bytes()[..]].concat();
-    let bytes = std::fs::read(place.out("aac.mkv")).unwrap();
-    assert!(bytes.windows(rate.len()).any(|bytes| bytes == rate));
+    let bytes = fs::read(place.out("aac.mkv")).unwrap();
+    assert!(contains(&bytes, &rate));
     place.run(&["in/aac.mkv", "--container", "mp4"]);
-    let bytes = std::fs::read(place.out("aac.mp4")).unwrap();
-    let entry = bytes.windows(4).position(|bytes| bytes == b"mp4a").unwrap();
+    let bytes = fs::read(place.out("aac.mp4")).unwrap();
+    let entry = find(&bytes, b"mp4a");
     assert_eq!(bytes[entry + 28..entry + 30], 44_100_u16.to_be_bytes());
 }
 
@@ -346,7 +339,7 @@ fn surround_sound_that_is_re_encoded_has_a_layout() {
         ("b.mp4", [&eight, "-c:a flac -strict -2"].join(" ")),
         ("c.mp4", [&high, "-c:a flac -strict -2"].join(" ")),
     ] {
-        make(&place.path("in").join(name), &[BARS, &sound, H264].join(" "));
+        make(&place.input(name), &[BARS, &sound, H264].join(" "));
     }
     // MXF has no layouts.
     let sound = "-c:v mpeg2video -c:a pcm_s16le";
@@ -370,19 +363,19 @@ fn surround_sound_that_is_re_encoded_has_a_layout() {
 fn tracks_that_are_left_out_may_be_longer() {
     let Some(place) = Place::of_ffmpeg("long tracks") else { return };
     let (long, text) = (BARS.replace("d=3", "d=9"), "-i a.srt -map 0 -map 1");
-    std::fs::write(place.path("a.srt"), "1\n00:00:01,000 --> 00:00:09,000\ntext\n\n").unwrap();
+    fs::write(place.path("a.srt"), "1\n00:00:01,000 --> 00:00:09,000\ntext\n\n").unwrap();
     let tone = TONE.replace("d=3", "d=9");
     make(&place.path("in/sound.mkv"), &[BARS, &tone, H264, "-c:a aac"].join(" "));
     make(&place.path("in/video.mp4"), &[BARS, &long, "-map 0 -map 1", H264].join(" "));
     make(&place.path("in/text.mkv"), &[BARS, text, H264, "-c:s srt"].join(" "));
     make(&place.path("in/data.mp4"), &[BARS, text, H264, "-c:s mov_text"].join(" "));
     // The telemetry of a camera.
-    let mut bytes = fs::read(place.path("in/data.mp4")).unwrap();
-    for (from, to) in [(b"sbtl", b"meta"), (b"tx3g", b"gpmd")] {
-        let at = bytes.windows(4).position(|bytes| bytes == from).unwrap();
-        bytes[at..at + 4].copy_from_slice(to);
-    }
-    fs::write(place.path("in/data.mp4"), bytes).unwrap();
+    edit(&place.path("in/data.mp4"), |bytes| {
+        for (from, to) in [(b"sbtl", b"meta"), (b"tx3g", b"gpmd")] {
+            let at = find(bytes, from);
+            bytes[at..at + 4].copy_from_slice(to);
+        }
+    });
     let said = place.run(&["in", "--audio", "none", "--subtitles", "none"]);
     assert!(said.contains("4 translated"), "{said}");
     assert!(said.contains("data.mp4: track 2, the codec gpmd, is left out"), "{said}");
@@ -395,6 +388,27 @@ fn tracks_that_are_left_out_may_be_longer() {
         said.contains("note: in/sound.mkv: the video ends at 3.0 s, other tracks at 9.0 s"),
         "{said}"
     );
+}
+
+/// Drones write their orientation like this.
+#[test]
+fn klv_of_a_transport_stream_is_kept() {
+    let place = Place::new();
+    media::make(
+        &place.path("in/a.ts"),
+        &format!(
+            "{VIDEO} ! x264enc speed-preset=ultrafast ! mux. \
+             fakesrc num-buffers=9 sizetype=fixed sizemax=22 filltype=pattern datarate=220 format=time \
+             ! meta/x-klv,parsed=true ! mux. mpegtsmux name=mux ! OUT"
+        ),
+    );
+    let klv = |path: &Path| {
+        media::tracks(path).into_iter().find(|track| track.kind() == "meta/x-klv").unwrap().data
+    };
+    let said = place.run(&["in"]);
+    assert!(!said.contains("note:") && !said.contains("CRITICAL"), "{said}");
+    let (before, after) = (klv(&place.path("in/a.ts")), klv(&place.out("a.ts")));
+    assert!(before.len() == 9 && before == after, "{} of {}", after.len(), before.len());
 }
 
 /// `x264enc` writes them into the video.
@@ -434,13 +448,10 @@ fn closed_captions_are_kept_or_missed() {
 fn subtitles_last_as_long_as_in_the_input() {
     let Some(place) = Place::of_ffmpeg("the duration of subtitles") else { return };
     let text = "1\n00:00:00,500 --> 00:00:01,500\n<i>first</i>\n\n2\n00:00:02,000 --> 00:00:02,750\nsecond\n\n";
-    std::fs::write(place.path("a.srt"), text).unwrap();
+    fs::write(place.path("a.srt"), text).unwrap();
     let tracks = "-map 0 -map 1 -map 2 -c:a aac -c:s";
     for (name, codec) in [("a.mp4", "mov_text"), ("b.mkv", "srt"), ("c.mkv", "ass")] {
-        make(
-            &place.path("in").join(name),
-            &[BARS, TONE, "-i a.srt", H264, tracks, codec].join(" "),
-        );
+        make(&place.input(name), &[BARS, TONE, "-i a.srt", H264, tracks, codec].join(" "));
     }
     let whole = [(500.0, 1000.0), (2000.0, 750.0)];
     // The part begins and ends in the middle of a text.
@@ -479,25 +490,25 @@ fn shown(path: &Path) -> Vec<(f64, f64)> {
 #[test]
 fn bitmap_subtitles_of_matroska_are_kept() {
     let Some(place) = Place::of_ffmpeg("bitmap subtitles") else { return };
-    std::fs::write(place.path("a.sup"), pgs()).unwrap();
+    fs::write(place.path("a.sup"), pgs()).unwrap();
     let codecs = ["copy", "dvdsub", "dvbsub"];
     let tracks = "-map 0 -map 1 -map 2 -c:a aac -metadata:s:s language=ger -c:s";
     for codec in codecs {
-        let input = place.path("in").join(codec).with_extension("mkv");
+        let input = place.input(codec).with_extension("mkv");
         make(&input, &[BARS, TONE, "-i a.sup", H264, tracks, codec].join(" "));
     }
     let said = place.run(&["in"]);
     assert!(!said.contains("note: "), "{said}");
     for codec in codecs {
         let name = format!("{codec}.mkv");
-        let (before, after) = (streams(&place.path("in").join(&name)), streams(&place.out(&name)));
+        let (before, after) = (streams(&place.input(&name)), streams(&place.out(&name)));
         let ([.., before], [.., after]) = (&before[..], &after[..]) else { panic!("{said}") };
         assert_eq!((&before.codec, &before.times), (&after.codec, &after.times), "{said}");
         assert_eq!(after.details["tags"]["language"], "ger");
     }
-    let after = std::fs::read(place.out("dvdsub.mkv")).unwrap();
+    let after = fs::read(place.out("dvdsub.mkv")).unwrap();
     let colours = b"palette: 000000, 0000ff, 00ff00, ff0000";
-    assert!(after.windows(colours.len()).any(|bytes| bytes == colours));
+    assert!(contains(&after, colours));
 }
 
 /// A PGS file with a picture that is shown from 0.5 to 1.5 s.

@@ -5,9 +5,8 @@
 use std::{fs, path::Path};
 
 use crate::common::{
-    Place,
+    Place, edit,
     ffmpeg::{self, H264, TONE, make},
-    text,
 };
 
 /// Small frames, and those of DV.
@@ -22,11 +21,11 @@ fn what_only_a_demuxer_misreads_is_translated() {
         ("dv50.mxf", [LARGE, "-c:v dvvideo"].join(" ")),
     ];
     for (name, arguments) in &files {
-        make(&place.path("in").join(name), arguments);
+        make(&place.input(name), arguments);
     }
     let said = place.run(&["in", "--preset", "archive"]);
     for (input, output) in [("ffv1.mov", "ffv1.mov"), ("dv50.mxf", "dv50.mkv")] {
-        let (input, output) = (place.path("in").join(input), place.out(output));
+        let (input, output) = (place.input(input), place.out(output));
         assert_eq!(ffmpeg::frames(&output), 10, "{said}");
         let psnr = ffmpeg::psnr(&input, &output);
         assert!(psnr > 30.0, "{}: {psnr} dB", input.display());
@@ -64,12 +63,11 @@ fn what_gstreamer_cannot_read_is_not_called_damaged() {
         ),
     ];
     for (name, arguments, _) in &files {
-        make(&place.path("in").join(name), arguments);
+        make(&place.input(name), arguments);
     }
     encrypt(&place.path("in/drm.wmv"));
     fs::write(place.path("in/ref.mov"), b"\0\0\0\x18moov\0\0\0\x10rmra\0\0\0\x08rmda").unwrap();
-    let output = place.program().arg("in").output().unwrap();
-    let said = text(&output);
+    let said = place.said(&["in"]);
     assert!(said.contains("error: in/ref.mov: is a QuickTime reference movie"), "{said}");
     for (name, _, cause) in &files {
         assert!(said.contains(&format!("error: in/{name}: {cause}")), "{name}: {said}");
@@ -79,14 +77,14 @@ fn what_gstreamer_cannot_read_is_not_called_damaged() {
 
 /// Adds the object to the header of an ASF file that says that it is encrypted.
 fn encrypt(path: &Path) {
-    let mut bytes = fs::read(path).unwrap();
-    let id = *b"\xFB\xB3\x11\x22\x23\xBD\xD2\x11\xB4\xB7\x00\xA0\xC9\x55\xFC\x6E";
-    let object = [&id[..], &40u64.to_le_bytes(), &[0; 16]].concat();
-    let size = u64::from_le_bytes(bytes[16..24].try_into().unwrap()) + object.len() as u64;
-    bytes[16..24].copy_from_slice(&size.to_le_bytes());
-    bytes[24] += 1;
-    bytes.splice(30..30, object);
-    fs::write(path, bytes).unwrap();
+    edit(path, |bytes| {
+        let id = *b"\xFB\xB3\x11\x22\x23\xBD\xD2\x11\xB4\xB7\x00\xA0\xC9\x55\xFC\x6E";
+        let object = [&id[..], &40u64.to_le_bytes(), &[0; 16]].concat();
+        let size = u64::from_le_bytes(bytes[16..24].try_into().unwrap()) + object.len() as u64;
+        bytes[16..24].copy_from_slice(&size.to_le_bytes());
+        bytes[24] += 1;
+        bytes.splice(30..30, object);
+    });
 }
 
 /// GStreamer pads rows to four bytes, and files do not.
@@ -102,13 +100,13 @@ fn raw_frames_of_any_width_are_translated() {
         } else {
             arguments
         };
-        make(&place.path("in").join(name), &arguments);
+        make(&place.input(name), &arguments);
     }
     let said = place.run(&["in", "--preset", "archive"]);
     assert!(!said.contains("GStreamer"), "{said}");
     for (name, _) in files {
         let output = place.out(&name.replace("avi", "mkv"));
-        let psnr = ffmpeg::psnr(&place.path("in").join(name), &output);
+        let psnr = ffmpeg::psnr(&place.input(name), &output);
         assert!(psnr > 40.0, "{name}: {psnr} dB: {said}");
     }
 }
@@ -123,11 +121,11 @@ fn palettes_and_rgb_keep_their_colours() {
         ("rgb.mov", "png"),
         ("av1.mp4", "libaom-av1 -cpu-used 8 -pix_fmt gbrp"),
     ] {
-        make(&place.path("in").join(name), &[BARS, "-c:v", codec].join(" "));
+        make(&place.input(name), &[BARS, "-c:v", codec].join(" "));
     }
     let said = place.run(&["in", "--preset", "archive", "--container", "mkv"]);
     for name in ["zmbv.avi", "png.mov", "rgb.mov", "av1.mp4"] {
-        let (input, output) = (place.path("in").join(name), place.out(name).with_extension("mkv"));
+        let (input, output) = (place.input(name), place.out(name).with_extension("mkv"));
         let [before, after] = [input, output].map(|path| {
             let filter = "format=yuv444p,signalstats,metadata=print";
             ffmpeg::measure(&["-i", path.to_str().unwrap(), "-vf", filter], "signalstats.SATAVG=")
@@ -146,9 +144,9 @@ fn what_gstreamer_does_not_know_in_an_avi_is_named() {
         ("palette.avi", [BARS, "-c:v rawvideo -pix_fmt pal8"].join(" ")),
         ("rgb555.avi", [BARS, "-c:v rawvideo -pix_fmt rgb555le"].join(" ")),
     ] {
-        make(&place.path("in").join(name), &arguments);
+        make(&place.input(name), &arguments);
     }
-    let said = text(&place.program().arg("in").output().unwrap());
+    let said = place.said(&["in"]);
     for line in [
         "note: in/vorbis.avi: a track that GStreamer does not support is left out: Vorbis in AVI",
         "note: in/flac.avi: a track that GStreamer does not support is left out: FLAC in AVI",
@@ -170,7 +168,7 @@ fn what_the_container_does_not_tell_is_named() {
         ("chroma.avi", "-c:v mjpeg -pix_fmt yuvj422p"),
         ("known.mkv", H264),
     ] {
-        make(&place.path("in").join(name), &[BARS, video].join(" "));
+        make(&place.input(name), &[BARS, video].join(" "));
     }
     make(&place.path("in/truehd.mp4"), &[BARS, TONE, H264, "-c:a truehd -strict -2"].join(" "));
     let said = place.run(&["in"]);
@@ -191,12 +189,12 @@ fn what_the_container_does_not_tell_is_named() {
         ("unknown.mkv", "-c:v jpeg2000", "mjp2"),
         ("with-sound.mkv", "-c:v jpeg2000 -c:a aac", "mjp2"),
     ] {
-        let input = place.path("in").join(name);
+        let input = place.input(name);
         let sound = if codec.contains("-c:a") { TONE } else { "" };
         make(&input, &[BARS, sound, codec].join(" "));
-        let output = place.program().arg(&input).output().unwrap();
+        let said = place.said(&[&input]);
         let error =
             format!("{name}: cannot be decoded: GStreamer has no decoder for the codec {fourcc}");
-        assert!(text(&output).contains(&error), "{}", text(&output));
+        assert!(said.contains(&error), "{said}");
     }
 }

@@ -5,9 +5,8 @@
 use gst::prelude::*;
 
 use crate::common::{
-    Place, ffmpeg,
+    Place, edit, ffmpeg, find,
     media::{self, VIDEO, colours, frames, make, make_with, tracks},
-    text,
 };
 
 const BLUE: &str = "videotestsrc num-buffers=25 pattern=solid-color foreground-color=0xff204060 ! video/x-raw,format=I420,width=160,height=120,framerate=25/1";
@@ -94,49 +93,52 @@ fn vary_rate(bin: &gst::Bin) {
 
 /// Rotates a clip by 90° with the matrix in the header of its track, which GStreamer's muxer does not write.
 fn turn(clip: &std::path::Path) {
-    let mut bytes = std::fs::read(clip).unwrap();
-    let header = bytes.windows(4).position(|window| window == b"tkhd").unwrap();
-    let matrix = [0i32, 1 << 16, 0, -1 << 16, 0, 0, 120 << 16, 0, 1 << 30];
-    let matrix: Vec<u8> = matrix.iter().flat_map(|value| value.to_be_bytes()).collect();
-    bytes[header + 44..header + 80].copy_from_slice(&matrix);
-    std::fs::write(clip, bytes).unwrap();
+    edit(clip, |bytes| {
+        let header = find(bytes, b"tkhd");
+        let matrix = [0i32, 1 << 16, 0, -1 << 16, 0, 0, 120 << 16, 0, 1 << 30];
+        let matrix: Vec<u8> = matrix.iter().flat_map(|value| value.to_be_bytes()).collect();
+        bytes[header + 44..header + 80].copy_from_slice(&matrix);
+    });
 }
 
 #[test]
 fn quirks_are_kept_or_handled() {
     let place = Place::new();
-    let input = |name: &str| place.path("in").join(name);
     for name in ["vfr.mkv", "vfr.mp4"] {
         let mux = if name.ends_with("mkv") { "matroskamux" } else { "mp4mux" };
         let description =
             format!("{VIDEO} ! identity name=varied ! x264enc bframes=0 ! {mux} ! OUT");
-        make_with(&input(name), &description, vary_rate);
+        make_with(&place.input(name), &description, vary_rate);
     }
-    make(&input("turned.mp4"), &format!("{VIDEO} ! x264enc ! mp4mux ! OUT"));
-    turn(&input("turned.mp4"));
-    assert!(tracks(&input("turned.mp4"))[0].tags.contains("rotate-90"));
+    make(&place.input("turned.mp4"), &format!("{VIDEO} ! x264enc ! mp4mux ! OUT"));
+    turn(&place.input("turned.mp4"));
+    assert!(tracks(&place.input("turned.mp4"))[0].tags.contains("rotate-90"));
     let odd = "videotestsrc num-buffers=10 ! video/x-raw,format=Y444,width=161,height=121 ! x264enc ! matroskamux ! OUT";
-    make(&input("odd.mkv"), odd);
+    make(&place.input("odd.mkv"), odd);
     let ten = "videotestsrc num-buffers=10 ! video/x-raw,format=I420_10LE,width=160,height=120 ! x264enc ! mp4mux ! OUT";
-    make(&input("ten.mp4"), ten);
+    make(&place.input("ten.mp4"), ten);
     let interlaced = "videotestsrc num-buffers=10 ! video/x-raw,format=I420_10LE,width=160,height=120,framerate=25/1 ! interlace field-pattern=2:2 ! x264enc interlaced=true ! mpegtsmux ! OUT";
-    make(&input("interlaced.ts"), interlaced);
+    make(&place.input("interlaced.ts"), interlaced);
     let picture = gst::Buffer::from_slice(include_bytes!("../../../docs/images/before-after.jpg"));
     let cover = gst::Sample::builder()
         .buffer(&picture)
         .caps(&gst::Caps::new_empty_simple("image/jpeg"))
         .build();
-    make_with(&input("cover.mp4"), &format!("{VIDEO} ! x264enc ! mp4mux name=mux ! OUT"), |bin| {
-        let mux = bin.by_name("mux").unwrap().dynamic_cast::<gst::TagSetter>().unwrap();
-        mux.add_tag::<gst::tags::Image>(&cover, gst::TagMergeMode::Replace);
-        mux.add_tag::<gst::tags::Title>(&"Horses", gst::TagMergeMode::Replace);
-    });
+    make_with(
+        &place.input("cover.mp4"),
+        &format!("{VIDEO} ! x264enc ! mp4mux name=mux ! OUT"),
+        |bin| {
+            let mux = bin.by_name("mux").unwrap().dynamic_cast::<gst::TagSetter>().unwrap();
+            mux.add_tag::<gst::tags::Image>(&cover, gst::TagMergeMode::Replace);
+            mux.add_tag::<gst::tags::Title>(&"Horses", gst::TagMergeMode::Replace);
+        },
+    );
     let said = place.run(&["in"]);
     assert!(said.contains("7 translated"), "{said}");
     let video = |name: &str| tracks(&place.out(name)).remove(0);
 
     for name in ["vfr.mkv", "vfr.mp4"] {
-        assert_eq!(video(name).shown(), tracks(&input(name))[0].shown(), "{name}");
+        assert_eq!(video(name).shown(), tracks(&place.input(name))[0].shown(), "{name}");
         assert_eq!(video(name).shown()[24], 20 * 24 + 2 * 24 * 24, "{name}");
     }
     // The frames themselves are upright now.
@@ -145,7 +147,10 @@ fn quirks_are_kept_or_handled() {
     assert_eq!((video("odd.mkv").int("width"), video("odd.mkv").int("height")), (160, 120));
     let profile = video("ten.mp4").caps.structure(0).unwrap().get::<String>("profile").unwrap();
     assert!(!profile.contains("10"), "{profile}");
-    assert_eq!(video("interlaced.ts").times.len(), tracks(&input("interlaced.ts"))[0].times.len());
+    assert_eq!(
+        video("interlaced.ts").times.len(),
+        tracks(&place.input("interlaced.ts"))[0].times.len()
+    );
     let tags = video("cover.mp4").tags;
     assert!(tags.contains("image=") && tags.contains("Horses"), "{tags}");
 }
@@ -200,15 +205,13 @@ fn every_encoder_has_the_frames_of_the_input() {
     }
     // That of GStreamer 1.22 refuses all frames.
     let mpeg2 = ["in", "--video-encoder", "avenc_mpeg2video"];
-    let output = place.program().args(mpeg2).output().unwrap();
-    let said = text(&output);
+    let said = place.said(&mpeg2);
     let is_named = said.contains(
         "error: in/a.mkv: the encoder avenc_mpeg2video refuses frames in I420 of 160×120 at 25/1 a second",
     );
     assert!(is_named || said.contains("1 translated"), "{said}");
     // That of GStreamer 1.22 gives all frames the same time.
-    let output = place.program().args(["in", "--video-encoder", "avenc_mpeg4"]).output().unwrap();
-    let said = text(&output);
+    let said = place.said(&["in", "--video-encoder", "avenc_mpeg4"]);
     let is_named =
         said.contains("error: in/a.mkv: the encoder avenc_mpeg4 gives frames wrong times");
     assert!(is_named || said.contains("1 translated"), "{said}");

@@ -91,6 +91,19 @@ impl Stream {
     }
 }
 
+/// Times since the first one.
+pub fn steps(times: &[f64]) -> Vec<f64> {
+    times.iter().map(|time| time - times[0]).collect()
+}
+
+/// The greatest difference between the times of two tracks; infinite if they do not have the same number of packets.
+pub fn offset(before: &[f64], after: &[f64]) -> f64 {
+    match before.len() == after.len() {
+        true => before.iter().zip(after).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max),
+        false => f64::INFINITY,
+    }
+}
+
 /// The tracks of a file, each with its packets.
 pub fn streams(path: &Path) -> Vec<Stream> {
     let all = probe(path, &["-show_streams", "-show_packets"]);

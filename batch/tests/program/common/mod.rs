@@ -63,6 +63,11 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    /// The input of this name.
+    pub fn input(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path("in").join(name)
+    }
+
     /// The output of this name.
     pub fn out(&self, name: &str) -> PathBuf {
         self.path("out").join(name)
@@ -98,14 +103,44 @@ impl Place {
         assert!(output.status.success(), "{}{said}", String::from_utf8_lossy(&output.stdout));
         text(&output)
     }
+
+    /// The output of the program, which may fail.
+    pub fn said<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
+        text(&self.program().args(arguments).output().unwrap())
+    }
+
+    /// Writes `chapters.txt` for ffmpeg: the start and end of each chapter in ms, and its title. `tags` are lines.
+    pub fn chapters_file(&self, tags: &str, chapters: &[(u32, u32, &str)]) {
+        let chapter = |(start, end, title): &(u32, u32, &str)| {
+            format!("[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={end}\ntitle={title}\n")
+        };
+        let chapters: String = chapters.iter().map(chapter).collect();
+        fs::write(self.path("chapters.txt"), format!(";FFMETADATA1\n{tags}{chapters}")).unwrap();
+    }
+}
+
+/// Changes the bytes of a file.
+pub fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+/// The offset of the first `part` of `bytes`.
+pub fn find(bytes: &[u8], part: &[u8]) -> usize {
+    bytes.windows(part.len()).position(|window| window == part).unwrap()
+}
+
+pub fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// Overwrites `count` bytes in the middle of a file.
 pub fn damage(path: &Path, count: usize) {
-    let mut bytes = fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + count].fill(0xA5);
-    fs::write(path, bytes).unwrap();
+    edit(path, |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + count].fill(0xA5);
+    });
 }
 
 /// The output of a program. Fails the test if it used GStreamer wrongly.
