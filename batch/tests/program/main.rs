@@ -10,8 +10,10 @@
 mod common;
 
 // Tests.
+mod clocks;
 mod cluster;
 mod damage;
+mod edit_lists;
 mod generate;
 mod hdr;
 mod heif;
@@ -26,6 +28,7 @@ mod pictures;
 mod pieces;
 mod report;
 mod selection;
+mod sound_start;
 mod streams;
 mod table;
 mod times;

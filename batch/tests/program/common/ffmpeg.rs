@@ -85,6 +85,11 @@ impl Stream {
         }
     }
 
+    /// The times of the visible packets, ms.
+    pub fn shown(&self) -> Vec<f64> {
+        self.times.iter().copied().filter(|time| *time > -1.0).collect()
+    }
+
     /// Whether it has this disposition.
     pub fn is(&self, disposition: &str) -> bool {
         self.details["disposition"][disposition] == 1

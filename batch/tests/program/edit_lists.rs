@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What edit lists show and hide, in files that cameras and `ffmpeg -c copy` write.
+
+use std::fs;
+
+use crate::common::{
+    Place,
+    ffmpeg::{BARS, H264, TONE, chapters, frames, make, offset, steps, streams},
+};
+
+/// `ffmpeg -ss … -c copy` and phones cut with edit lists: `qtdemux` of GStreamer 1.22 then stops too early.
+#[test]
+fn what_an_edit_list_shows_is_there_to_its_end() {
+    let Some(place) = Place::of_ffmpeg("edit lists") else { return };
+    make(&place.path("in/whole.mp4"), &[BARS, TONE, H264, "-g 10 -c:a aac"].join(" "));
+    for name in ["cut.mp4", "cut.mov"] {
+        make(&place.input(name), "-ss 0.6 -i in/whole.mp4 -c copy");
+    }
+    for piece in ["0", "0.5"] {
+        let said = place.run(&["in", "--piece", piece]);
+        assert!(!said.contains("note:"), "{said}");
+        for name in ["whole.mp4", "cut.mp4", "cut.mov"] {
+            let (before, after) = (streams(&place.input(name)), streams(&place.out(name)));
+            let ([video, audio], [translated, copied]) = (&before[..], &after[..]) else {
+                panic!("{name}: {} tracks", after.len())
+            };
+            let (frames, expected) = (&translated.times, video.shown());
+            let off = offset(&steps(&expected), &steps(frames));
+            assert!(off < 1.0, "{name}, --piece {piece}: {off} ms");
+            // Relative to the first frame, the audio ends where it did.
+            let end = copied.times.last().unwrap() - frames[0];
+            let expected = audio.times.last().unwrap() - expected[0];
+            assert!((end - expected).abs() < 2.0, "{name}: {end} ms, not {expected} ms");
+        }
+        fs::remove_dir_all(place.path("out")).unwrap();
+    }
+}
+
+/// `qtdemux` also outputs what the edit list hides of the video, from the key frame on.
+#[test]
+fn other_containers_begin_with_what_an_edit_list_shows() {
+    let Some(place) = Place::of_ffmpeg("edit lists in other containers") else { return };
+    let source = "-f lavfi -i testsrc2=size=160x120:rate=25:d=9 -f lavfi -i sine=440:d=9";
+    make(&place.path("in/whole.mp4"), &[source, H264, "-g 250 -c:a aac"].join(" "));
+    place.chapters_file("", &[(0, 1000, "One"), (1000, 2000, "Two")]);
+    let cut = "-ss 7 -i in/whole.mp4 -i chapters.txt -map_chapters 1 -map 0 -c copy";
+    make(&place.path("in/cut.mp4"), cut);
+    let said = place.run(&["in/cut.mp4", "--container", "mkv"]);
+    assert!(!said.contains("note:"), "{said}");
+    let (before, after) = (streams(&place.path("in/cut.mp4")), streams(&place.out("cut.mkv")));
+    // Sound that only prepares the decoder is kept, and everything else comes later by its duration.
+    let (lead, sound) = (after[0].times[0], &after[1].times);
+    assert!(sound[0].abs() < 1.0 && lead < 100.0, "{lead} ms, sound from {} ms", sound[0]);
+    let off = sound.last().unwrap() - lead - before[1].times.last().unwrap();
+    assert!(off.abs() < 50.0, "{off} ms");
+    let found = chapters(&place.out("cut.mkv"));
+    let [(first, _), (second, _)] = &found[..] else { panic!("{found:?}") };
+    assert!(*first == 0.0 && (second - 1.0 - lead / 1000.0).abs() < 0.01, "{found:?}");
+}
+
+/// `qtdemux` of GStreamer 1.22 takes tracks that are shorter than a fifth of the whole for previews, and drops them.
+#[test]
+fn tracks_that_are_much_shorter_than_the_file_are_kept() {
+    let Some(place) = Place::of_ffmpeg("short tracks") else { return };
+    let sound = TONE.replace("d=3", "d=30");
+    make(&place.path("in/a.mp4"), &[BARS, &sound, H264, "-c:a aac"].join(" "));
+    let late = "-c:a aac -output_ts_offset 20";
+    make(&place.path("in/late.mp4"), &[BARS, TONE, H264, late].join(" "));
+    let said = place.run(&["in"]);
+    assert!(
+        said.contains("note: in/a.mp4: the video ends at 3.0 s, other tracks at 30.0 s"),
+        "{said}"
+    );
+    assert_eq!(said.matches("note: ").count(), 1, "{said}");
+    for name in ["a.mp4", "late.mp4"] {
+        let (before, after) = (streams(&place.input(name)), streams(&place.out(name)));
+        assert_eq!((after[0].times.len(), after[1].codec.as_str()), (75, "aac"), "{name}");
+        let off = offset(&steps(&before[0].shown()), &steps(&after[0].times));
+        assert!(off < 1.0, "{name}: {off} ms");
+    }
+}
+
+/// MP4 hides a last frame without a duration, and fragmented MP4 does not say how long each one lasts.
+#[test]
+fn the_last_frame_of_an_unknown_rate_is_shown() {
+    let Some(place) = Place::of_ffmpeg("a last frame") else { return };
+    let fragments = "-c:v mjpeg -c:a alac -movflags +frag_keyframe+empty_moov";
+    make(&place.path("in/a.mp4"), &[BARS, TONE, fragments].join(" "));
+    make(
+        &place.path("in/b.mp4"),
+        &[BARS, "-vf select=not(mod(n\\,3))+gt(n\\,40) -fps_mode vfr -c:v mpeg4"].join(" "),
+    );
+    let said = place.run(&["in"]);
+    assert!(!said.contains("read back"), "{said}");
+    for name in ["a.mp4", "b.mp4"] {
+        assert_eq!(frames(&place.out(name)), frames(&place.input(name)), "{name}");
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Sound that begins before the video or before time 0.
+
+use std::{fs, path::Path};
+
+use crate::common::{
+    Place, edit,
+    ffmpeg::{BARS, H264, OTHER_TONE, Stream, TONE, chapters, make, measure, offset, streams},
+};
+
+/// `qtmux` of GStreamer 1.22 writes how much to skip at the start in the wrong byte order.
+#[test]
+fn opus_in_mp4_is_heard_from_its_start() {
+    let Some(place) = Place::of_ffmpeg("the start of Opus") else { return };
+    let opus = "-c:v libvpx -c:a libopus -strict -2";
+    for name in ["a.webm", "b.mkv", "c.mp4"] {
+        let codecs = if name == "c.mp4" { opus.replace("libvpx", "libx264") } else { opus.into() };
+        make(&place.input(name), &[BARS, TONE, &codecs].join(" "));
+    }
+    place.run(&["in", "--container", "mp4", "--name", "{stem}.{ext}"]);
+    place.run(&["in", "--container", "mov", "--name", "{stem}.{ext}"]);
+    let samples = |path: &Path| {
+        let file = path.to_str().unwrap();
+        measure(&["-i", file, "-map", "0:a", "-af", "astats"], "Number of samples: ")
+    };
+    for name in ["a.webm", "b.mkv", "c.mp4"] {
+        let before = samples(&place.input(name));
+        for extension in ["mp4", "mov"] {
+            let after = samples(&place.out(name).with_extension(extension));
+            // MP4 of the muxer hides nothing of the last packet, and skips in the edit list or not at all.
+            let more = after - before;
+            assert!((-400.0..960.0).contains(&more), "{name}: {before} samples, then {after}");
+        }
+    }
+}
+
+/// The first clock of a stream comes with its video, here a second after the audio starts.
+#[test]
+fn sound_without_times_is_named() {
+    let Some(place) = Place::of_ffmpeg("sound without times") else { return };
+    let late = ["-itsoffset 1", BARS, TONE, "-map 0 -map 1", H264, "-bf 0 -c:a aac"].join(" ");
+    make(&place.path("in/a.ts"), &late);
+    for container in ["ts", "mkv", "mp4"] {
+        let said = place.run(&["in", "--container", container]);
+        assert!(
+            said.contains("note: in/a.ts: track 2 has no timestamps and starts with"),
+            "{said}"
+        );
+    }
+}
+
+/// In every television recording, audio starts before the first key frame.
+#[test]
+fn sound_before_the_first_key_frame_is_kept() {
+    let Some(place) = Place::of_ffmpeg("recordings") else { return };
+    for (name, codec) in [("aac.ts", "aac"), ("mp2.ts", "mp2")] {
+        let input = place.input(name);
+        make(&input, &[BARS, TONE, H264, "-g 25 -sc_threshold 0 -c:a", codec].join(" "));
+        edit(&input, |bytes| drop(bytes.drain(..bytes.len() / 12 / 188 * 188)));
+    }
+    let said = place.run(&["in"]);
+    assert!(!said.contains("left out"), "{said}");
+    for name in ["aac.ts", "mp2.ts"] {
+        let output = streams(&place.out(name));
+        let length = |stream: &Stream| stream.times.last().unwrap() - stream.times[0];
+        assert!(output.len() == 2 && length(&output[1]) > 1900.0, "{said}");
+    }
+}
+
+/// `ffmpeg -avoid_negative_ts disabled` writes such files; `matroskademux` of GStreamer 1.22 outputs 0 for all of them.
+#[test]
+fn what_lies_before_time_0_in_matroska_is_kept() {
+    let Some(place) = Place::of_ffmpeg("times before 0") else { return };
+    place.chapters_file("", &[(1000, 2000, "One")]);
+    make(&place.path("whole.mp4"), &[BARS, TONE, H264, "-g 25 -c:a aac"].join(" "));
+    make(&place.path("whole.mkv"), &[BARS, TONE, H264, "-g 25 -c:a libopus"].join(" "));
+    // By default, ffmpeg shifts all timestamps to 0 or later.
+    for (folder, option) in [("in", "disabled"), ("moved", "auto")] {
+        fs::create_dir_all(place.path(folder)).unwrap();
+        let option = format!("-avoid_negative_ts {option}");
+        let late = "-itsoffset -0.5 -i whole.mkv -i chapters.txt -c copy";
+        make(&place.path(folder).join("late.mkv"), &[late, &option].join(" "));
+        let cut = "-ss 1.5 -i whole.mp4 -c copy";
+        make(&place.path(folder).join("cut.mkv"), &[cut, &option].join(" "));
+    }
+    for (container, piece) in [("mp4", "0"), ("mkv", "0.5")] {
+        let said = place.run(&["in", "--piece", piece, "--container", container]);
+        assert!(!said.contains("note:"), "{said}");
+        for name in ["late", "cut"] {
+            let output = place.out(name).with_extension(container);
+            let moved = place.path("moved").join(name).with_extension("mkv");
+            let (after, before) = (streams(&output), streams(&moved));
+            // Since the start of the sound.
+            let times = |tracks: &[Stream], track: &Stream| -> Vec<f64> {
+                track.times.iter().map(|time| time - tracks[1].times[0]).collect()
+            };
+            for (track, expected) in after.iter().zip(&before) {
+                let off = offset(&times(&before, expected), &times(&after, track));
+                // The pre-skip of Opus is 6.5 ms.
+                assert!(off < 8.0, "{name}.{container}, {}: {off} ms", track.codec);
+            }
+        }
+    }
+    let (start, _) = chapters(&place.out("late.mkv")).remove(0);
+    assert!((start - 1.5).abs() < 0.002, "{start} s");
+}
+
+/// Encoders of AAC, MP3 and Opus put a packet before the sound, which an edit list hides.
+#[test]
+fn the_start_of_sound_stays_hidden() {
+    let Some(place) = Place::of_ffmpeg("sound before 0") else { return };
+    let sounds = [
+        ("aac.mp4", "aac"),
+        ("aac.mov", "aac"),
+        ("mp3.mp4", "libmp3lame"),
+        ("opus.mp4", "libopus -strict -2"),
+    ];
+    for (name, codec) in sounds {
+        let late = "-map 0 -map 1 -map 2 -c:a:1 ac3 -c:a:0";
+        let input = place.input(name);
+        make(&input, &[BARS, TONE, "-itsoffset 1", OTHER_TONE, H264, late, codec].join(" "));
+    }
+    let said = place.run(&["in", "--name", "{dir}/{stem}.{ext}"]);
+    for (name, _) in sounds {
+        let (before, after) = (streams(&place.input(name)), streams(&place.out(name)));
+        assert_eq!(after.len(), 3, "{said}");
+        for (before, after) in before.iter().zip(&after) {
+            let off = offset(&before.times, &after.times);
+            assert!(off < 1.0, "{name}: {} {off} ms", before.codec);
+        }
+    }
+}
