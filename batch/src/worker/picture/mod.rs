@@ -65,7 +65,8 @@ pub fn translate(
     format: PictureFormat,
     say: Say,
 ) -> Result<u64> {
-    if let Some(animation) = animated::format(input, format)? {
+    // What fails here fails below too, with its cause.
+    if let Some(animation) = animated::format(input, format).unwrap_or(None) {
         return animated::translate(setup, (input, animation), (output, format), say);
     }
     if setup.dry_run {
