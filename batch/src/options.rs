@@ -176,12 +176,16 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Length of a sample in nanoseconds.
-    const LENGTH: u64 = 5_000_000_000;
+    /// Length of a sample.
+    const LENGTH: gst::ClockTime = gst::ClockTime::from_seconds(5);
 
-    /// Start and end of the sample of a part from `begin` to `end`, in nanoseconds. Each sample lies in the middle of
-    /// an equal share of the part, and is at most as long as the share.
-    pub fn range(self, begin: u64, end: u64) -> (u64, u64) {
+    /// Start and end of the sample of a part from `begin` to `end`. Each sample lies in the middle of an equal share of
+    /// the part, and is at most as long as the share.
+    pub fn range(
+        self,
+        begin: gst::ClockTime,
+        end: gst::ClockTime,
+    ) -> (gst::ClockTime, gst::ClockTime) {
         let share = end.saturating_sub(begin) / u64::from(self.count.max(1));
         let length = share.min(Self::LENGTH);
         let start = begin + share * u64::from(self.index) + (share - length) / 2;
@@ -285,6 +289,11 @@ fn rate(text: &str) -> Result<Rate, String> {
     let number = |text: &str| text.trim().parse::<i32>().ok().filter(|number| *number > 0);
     let rate = number(numerator).zip(number(denominator));
     rate.ok_or_else(|| "expected frames per second, such as 24 or 30000/1001".to_owned())
+}
+
+/// A number of seconds of an option as a time.
+pub fn time(seconds: f64) -> gst::ClockTime {
+    gst::ClockTime::try_from_seconds_f64(seconds).unwrap_or(gst::ClockTime::MAX)
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

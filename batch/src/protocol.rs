@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     container::Container,
-    options::{Options, Recipe, Sample},
+    options::{Options, Recipe, Sample, time},
     picture::PictureFormat,
 };
 
@@ -24,8 +24,8 @@ pub struct Setup {
     pub recipe: Recipe,
     /// Threads for the generator and the encoder.
     pub threads: u32,
-    /// Length of a segment in nanoseconds; 0 for no segments.
-    pub piece: u64,
+    /// Length of a segment; 0 for no segments.
+    pub piece: gst::ClockTime,
     /// The execution provider, if the user named one.
     pub provider: Option<String>,
     pub device: Option<u32>,
@@ -41,12 +41,17 @@ impl Setup {
         Self {
             recipe: options.recipe.clone(),
             threads,
-            piece: (options.piece * 1e9) as u64,
+            piece: time(options.piece),
             provider: options.provider.clone(),
             device: options.device.first().copied(),
             verify: options.verify,
             dry_run: options.dry_run,
         }
+    }
+
+    /// Whether long videos are cut into segments.
+    pub fn may_cut(&self) -> bool {
+        !self.piece.is_zero()
     }
 }
 
@@ -69,8 +74,8 @@ pub enum Action {
     Mux { output: OsString, container: Container, segments: Vec<Segment> },
     /// Translate an image. A dry run has no output.
     Picture { output: OsString, format: PictureFormat },
-    /// Make thumbnails before and after translation. The output starts `start` nanoseconds after the input.
-    Thumbnails { output: OsString, start: u64 },
+    /// Make thumbnails before and after translation. The output starts `start` after the input.
+    Thumbnails { output: OsString, start: gst::ClockTime },
 }
 
 /// A translated segment.
@@ -80,23 +85,23 @@ pub struct Segment {
     pub span: Span,
     /// Its number of frames.
     pub frames: u64,
-    /// The stream time of its first frame, nanoseconds.
-    pub first: u64,
+    /// The stream time of its first frame.
+    pub first: gst::ClockTime,
 }
 
-/// The part of the input that a segment covers, from one key frame to another. Times are stream times in nanoseconds.
+/// The part of the input that a segment covers, from one key frame to another. Times are stream times.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// Where translation starts, so that smoothing has previous frames, which are not kept.
-    pub lead: u64,
+    pub lead: gst::ClockTime,
     /// The first frame.
-    pub start: u64,
+    pub start: gst::ClockTime,
     /// The first frame of the next segment; `None` for the last.
-    pub stop: Option<u64>,
+    pub stop: Option<gst::ClockTime>,
     /// The number of frames from `start` to `stop`, if the file was scanned for them.
     pub frames: Option<u64>,
     /// The key frame at which decoding starts; `None` for the start of the file.
-    pub seek: Option<u64>,
+    pub seek: Option<gst::ClockTime>,
 }
 
 /// Receives the replies to a task.
@@ -120,8 +125,8 @@ pub enum Reply {
     Progress { frames: u64, total: Option<u64> },
     /// A note for the user about the file.
     Notice { text: String },
-    /// The task is done; the first frame of a segment has the timestamp `first` nanoseconds.
-    Done { frames: u64, first: u64 },
+    /// The task is done; the first frame of a segment has the timestamp `first`.
+    Done { frames: u64, first: gst::ClockTime },
     /// The segments of a probed video, and its number of frames if known.
     Plan { spans: Vec<Span>, frames: Option<u64> },
     /// An HTML image element with frames before and after.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Paths, counts and times in messages.
+//! Paths and counts in messages.
 
 use std::path::Path;
 
@@ -16,11 +16,6 @@ pub fn shown(path: &Path) -> String {
 /// A count with its noun.
 pub fn counted(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
-/// Nanoseconds as seconds.
-pub fn seconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e9
 }
 
 /// Counts with their nouns, to continue a list: `, 2 not finished`. Leaves out zeros.

@@ -241,9 +241,10 @@ impl Entry {
         }
     }
 
-    /// How long after the input the finished output starts, nanoseconds.
-    pub fn start(&self) -> u64 {
-        read_json::<Record>(&self.folder.join(RECORD)).map_or(0, |record| record.made.start)
+    /// How long after the input the finished output starts.
+    pub fn start(&self) -> gst::ClockTime {
+        let record = read_json::<Record>(&self.folder.join(RECORD));
+        record.map(|record| record.made.start).unwrap_or_default()
     }
 
     pub fn has_thumbnails(&self) -> bool {
@@ -275,6 +276,9 @@ mod tests {
     use crate::options::Options;
     use clap::Parser;
 
+    const MADE: Made =
+        Made { start: gst::ClockTime::ZERO, frames: 1, seconds: 0.1, notices: Vec::new() };
+
     #[test]
     fn a_finished_output_is_not_failed_and_its_input_may_move() {
         let folder = tempfile::tempdir().unwrap();
@@ -290,7 +294,7 @@ mod tests {
         let open = |item| Entry::open(&out, item, fingerprint.clone(), false).unwrap().0;
         let entry = open(&old);
         fs::write(entry.unfinished(), "translated").unwrap();
-        entry.finish(Made { start: 0, frames: 1, seconds: 0.1, notices: Vec::new() }).unwrap();
+        entry.finish(MADE).unwrap();
         drop(entry);
         record_failure(&out, &old, "cannot be read").unwrap();
         let is_done = |item| {
@@ -315,8 +319,7 @@ mod tests {
         let (entry, _) = Entry::open(folder.path(), &item, fingerprint, false).unwrap();
         fs::write(entry.unfinished(), "of another process").unwrap();
         fs::write(entry.folder.join("lock"), r#"{"host": "other", "pid": 7}"#).unwrap();
-        let made = Made { start: 0, frames: 1, seconds: 0.1, notices: Vec::new() };
-        let error = entry.finish(made).unwrap_err().to_string();
+        let error = entry.finish(MADE).unwrap_err().to_string();
         assert!(error.contains("other, process 7"), "{error}");
         assert!(entry.clear().is_err());
         assert!(entry.unfinished().is_file());

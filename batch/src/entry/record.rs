@@ -47,8 +47,8 @@ pub(super) struct Record {
 /// A finished output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Made {
-    /// How long after the input it starts, nanoseconds.
-    pub start: u64,
+    /// How long after the input it starts.
+    pub start: gst::ClockTime,
     pub frames: u64,
     /// How long the translation took.
     pub seconds: f64,

@@ -48,8 +48,8 @@ pub struct Segments {
 /// A translated segment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finished {
-    /// Timestamp of its first frame, nanoseconds.
-    pub first: u64,
+    /// Timestamp of its first frame.
+    pub first: gst::ClockTime,
     pub frames: u64,
     pub notices: Vec<String>,
 }

@@ -24,7 +24,7 @@ impl File<'_> {
             let seconds = state.begun.as_ref().map(|begun| begun.since.elapsed().as_secs_f64());
             (seconds.unwrap_or_default(), state.notices.clone())
         };
-        let made = Made { start: start.unwrap_or(0), frames, seconds, notices };
+        let made = Made { start: start.unwrap_or_default(), frames, seconds, notices };
         match entry.finish(made) {
             Ok(()) => self.end_made(worker, FileResult::Translated { frames, seconds }),
             Err(error) => self.fail(format!("{error:#}")),

@@ -26,7 +26,7 @@ impl File<'_> {
 
     pub fn help(self, worker: &mut Slot) -> Result<(), Failure> {
         let Some((entry, container)) = self.video() else { return Ok(()) };
-        let (run, may_cut) = (self.run, self.run.setup.piece > 0);
+        let (run, may_cut) = (self.run, self.run.setup.may_cut());
         let Some(segments) = entry.segments(may_cut, run.segment_container(container)) else {
             if may_cut && entry.holder().is_some() {
                 thread::sleep(RETRY_INTERVAL);

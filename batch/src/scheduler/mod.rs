@@ -118,7 +118,7 @@ impl<'a> Scheduler<'a> {
     /// Runs all steps, up to `jobs` at a time; `worker` is one that is already running.
     pub fn run(&self, mut worker: Option<Worker>, jobs: u32) {
         let is_video = |item: &Item| matches!(item.kind, Kind::Video(_));
-        let may_cut = self.setup.piece > 0 && self.items.iter().any(is_video);
+        let may_cut = self.setup.may_cut() && self.items.iter().any(is_video);
         let most = if may_cut { usize::MAX } else { self.items.len() };
         let jobs = (jobs as usize).min(most).max(1);
         self.alive.store(jobs, Ordering::SeqCst);

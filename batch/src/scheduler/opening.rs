@@ -42,7 +42,7 @@ impl File<'_> {
             NextStep::Help => self.offer_help(),
             NextStep::Translate if self.run.options.dry_run => self.dry_run(worker)?,
             NextStep::Translate => match self.item().kind {
-                Kind::Video(_) => self.plan(worker, self.run.setup.piece > 0)?,
+                Kind::Video(_) => self.plan(worker, self.run.setup.may_cut())?,
                 Kind::Picture(format) => {
                     let Some(entry) = self.entry() else { return Ok(()) };
                     let action = Action::Picture { output: entry.unfinished().into(), format };
@@ -57,7 +57,7 @@ impl File<'_> {
     fn dry_run(self, worker: &mut Slot) -> Result<(), Failure> {
         let (frames, segments) = match self.item().kind {
             Kind::Video(container) => {
-                let (spans, frames) = self.probe(worker, container, self.run.setup.piece > 0)?;
+                let (spans, frames) = self.probe(worker, container, self.run.setup.may_cut())?;
                 (frames, spans.len())
             }
             Kind::Picture(format) => {

@@ -140,12 +140,11 @@ fn perform(task: &Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
             picture::translate(setup, input, output.as_ref(), *format, report)?
         }
         Action::Thumbnails { output, start } => {
-            let start = gst::ClockTime::from_nseconds(*start);
-            let html = thumbnails::before_and_after(input, output.as_ref(), start)?;
+            let html = thumbnails::before_and_after(input, output.as_ref(), *start)?;
             return Ok(Reply::Thumbnails { html });
         }
     };
-    Ok(Reply::Done { frames, first: 0 })
+    Ok(Reply::Done { frames, first: gst::ClockTime::ZERO })
 }
 
 fn failed(error: &anyhow::Error) -> Reply {

@@ -135,8 +135,7 @@ impl FrameGrabber {
     /// The times of the thumbnails: the middles of equal parts, or the start of an image.
     fn times(&self) -> Vec<gst::ClockTime> {
         let part = |duration: gst::ClockTime, i: u32| {
-            let position = u64::from(2 * i + 1);
-            gst::ClockTime::from_nseconds(duration.nseconds() / u64::from(2 * FRAMES) * position)
+            duration / u64::from(2 * FRAMES) * u64::from(2 * i + 1)
         };
         match self.duration.filter(|duration| *duration > gst::ClockTime::from_mseconds(100)) {
             Some(duration) => (0..FRAMES).map(|i| part(duration, i)).collect(),

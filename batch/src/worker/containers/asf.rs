@@ -110,7 +110,7 @@ pub fn chapters(head: &[u8]) -> Option<Vec<Chapter>> {
         rest.take(10)?;
         let units = rest.little(4)?;
         let title = text(rest.take(units.checked_mul(2)?)?);
-        chapters.push(Chapter { start: time.saturating_mul(1_000_000), title });
+        chapters.push(Chapter { start: gst::ClockTime::MSECOND.saturating_mul(time), title });
     }
     Some(chapters)
 }

@@ -6,8 +6,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chapter {
-    /// Start, nanoseconds.
-    pub start: u64,
+    pub start: gst::ClockTime,
     pub title: String,
 }
 
@@ -26,7 +25,7 @@ pub fn of_comments<'a>(tags: impl Iterator<Item = &'a gst::TagList>) -> Vec<Chap
     }
     let chapter = |(name, start): (&String, &String)| {
         let title = comments.get(&format!("{name}NAME")).cloned().unwrap_or_default();
-        Some(Chapter { start: nanoseconds(start)?, title })
+        Some(Chapter { start: time(start)?, title })
     };
     comments.iter().filter_map(chapter).collect()
 }
@@ -38,20 +37,21 @@ pub fn is_comment(name: &str) -> bool {
 }
 
 /// A time such as `01:02:03.456`.
-fn nanoseconds(time: &str) -> Option<u64> {
-    let mut parts = time.splitn(3, ':');
+fn time(text: &str) -> Option<gst::ClockTime> {
+    let mut parts = text.splitn(3, ':');
     let mut whole = || parts.next()?.trim().parse::<u32>().ok().map(f64::from);
     let (hours, minutes) = (whole()?, whole()?);
     let seconds: f64 = parts.next()?.trim().parse().ok()?;
     let seconds = hours * 3600.0 + minutes * 60.0 + seconds;
-    Some(gst::ClockTime::try_from_seconds_f64(seconds).ok()?.nseconds())
+    gst::ClockTime::try_from_seconds_f64(seconds).ok()
 }
 
-/// The chapters of a table of contents in `range`, nanoseconds, relative to the start of the range.
-pub fn within(toc: &gst::Toc, range: Range<u64>) -> Vec<Chapter> {
+/// The chapters of a table of contents in `range`, relative to the start of the range.
+pub fn within(toc: &gst::Toc, range: Range<gst::ClockTime>) -> Vec<Chapter> {
     let chapter = |entry: gst::TocEntry| {
         let (start, stop) = entry.start_stop_times()?;
-        let (start, stop) = (u64::try_from(start).ok()?, u64::try_from(stop).unwrap_or(0));
+        let time = |time: i64| u64::try_from(time).map(gst::ClockTime::from_nseconds);
+        let (start, stop) = (time(start).ok()?, time(stop).unwrap_or_default());
         // A chapter that starts before the range continues in it.
         let is_inside = start < range.end && (stop <= start || stop > range.start);
         let title =
@@ -62,11 +62,11 @@ pub fn within(toc: &gst::Toc, range: Range<u64>) -> Vec<Chapter> {
     all(toc).into_iter().filter_map(chapter).collect()
 }
 
-/// The table of contents with its chapters shifted by `shift` nanoseconds, without their ends.
-pub fn later(toc: &gst::Toc, shift: i64) -> Option<gst::Toc> {
-    let mut chapters = within(toc, 0..u64::MAX);
-    chapters.iter_mut().for_each(|chapter| chapter.start += shift as u64);
-    table(&chapters, 0)
+/// The table of contents with its chapters `shift` later, without their ends.
+pub fn later(toc: &gst::Toc, shift: gst::ClockTime) -> Option<gst::Toc> {
+    let mut chapters = within(toc, gst::ClockTime::ZERO..gst::ClockTime::MAX);
+    chapters.iter_mut().for_each(|chapter| chapter.start += shift);
+    table(&chapters, gst::ClockTime::ZERO)
 }
 
 /// The chapters among the entries of a table of contents.
@@ -78,8 +78,8 @@ pub fn all(toc: &gst::Toc) -> Vec<gst::TocEntry> {
     toc.entries().into_iter().flat_map(chapters).collect()
 }
 
-/// A table of contents with these chapters; the last one ends at `end`, nanoseconds.
-pub fn table(chapters: &[Chapter], end: u64) -> Option<gst::Toc> {
+/// A table of contents with these chapters; the last one ends at `end`.
+pub fn table(chapters: &[Chapter], end: gst::ClockTime) -> Option<gst::Toc> {
     let mut edition = gst::TocEntry::new(gst::TocEntryType::Edition, "edition");
     let ends = chapters.iter().skip(1).map(|next| next.start).chain([end]);
     for (i, (Chapter { start, title }, stop)) in chapters.iter().zip(ends).enumerate() {
@@ -87,11 +87,12 @@ pub fn table(chapters: &[Chapter], end: u64) -> Option<gst::Toc> {
         let mut tags = gst::TagList::new();
         tags.make_mut().add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
         let chapter_mut = chapter.make_mut();
-        chapter_mut.set_start_stop_times(*start as i64, stop.max(*start) as i64);
+        let [start, stop] = [*start, stop.max(*start)].map(|time| time.nseconds() as i64);
+        chapter_mut.set_start_stop_times(start, stop);
         chapter_mut.set_tags(tags);
         edition.make_mut().append_sub_entry(chapter);
     }
-    edition.make_mut().set_start_stop_times(0, end as i64);
+    edition.make_mut().set_start_stop_times(0, end.nseconds() as i64);
     let mut toc = gst::Toc::new(gst::TocScope::Global);
     toc.make_mut().append_entry(edition);
     (!chapters.is_empty()).then_some(toc)

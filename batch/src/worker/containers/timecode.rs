@@ -16,15 +16,15 @@ pub struct TimeCode {
 }
 
 impl TimeCode {
-    /// The time code `time` nanoseconds later; `None` if its rate has no time codes.
-    pub fn after(&self, time: u64) -> Option<ValidVideoTimeCode> {
+    /// The time code `time` later; `None` if its rate has no time codes.
+    pub fn after(&self, time: gst::ClockTime) -> Option<ValidVideoTimeCode> {
         let flags = match self.drops_frames {
             true => VideoTimeCodeFlags::DROP_FRAME,
             false => VideoTimeCodeFlags::empty(),
         };
         let mut code = ValidVideoTimeCode::new(self.rate, None, flags, 0, 0, 0, 0, 0).ok()?;
         let rate = f64::from(self.rate.numer()) / f64::from(self.rate.denom());
-        code.add_frames(i64::from(self.frame) + (time as f64 / 1e9 * rate).round() as i64);
+        code.add_frames(i64::from(self.frame) + (time.seconds_f64() * rate).round() as i64);
         Some(code)
     }
 }
@@ -50,12 +50,12 @@ mod tests {
     #[test]
     fn codes_count_on() {
         gst::init().unwrap();
-        let code = |frame, rate: (i32, i32), drops_frames, time| {
+        let code = |frame, rate: (i32, i32), drops_frames, seconds| {
             let code = TimeCode { frame, rate: rate.into(), drops_frames };
-            code.after(time).unwrap().to_string()
+            code.after(gst::ClockTime::from_seconds(seconds)).unwrap().to_string()
         };
         assert_eq!(code(93_079, (25, 1), false, 0), "01:02:03:04");
-        assert_eq!(code(93_079, (25, 1), false, 2_000_000_000), "01:02:05:04");
+        assert_eq!(code(93_079, (25, 1), false, 2), "01:02:05:04");
         // The first two numbers of each minute but every tenth are left out.
         assert_eq!(code(1800, (30_000, 1001), true, 0), "00:01:00;02");
     }

@@ -20,7 +20,7 @@ use crate::{
     protocol::{Say, Segment, note_all},
     worker::{
         containers::chapters,
-        pads::clip::Window,
+        pads::clip::{Window, nanoseconds, time_at},
         pipeline::{Pipeline, fault::CutFault},
         probe::{
             Media,
@@ -106,18 +106,18 @@ impl Attempt<'_> {
     /// The chapters that the muxer writes.
     fn toc(&self) -> Option<gst::Toc> {
         let toc = self.media.toc.as_ref()?;
-        let Window { start, stop, shift } = self.window;
+        let Window { start, stop, .. } = self.window;
         // The timestamps of a stream are shifted to 0.
-        let shift = u64::try_from(shift).ok().filter(|_| !self.media.is_stream()).unwrap_or(0);
-        if !self.mux.is_part() && shift == 0 {
+        let lead = Some(self.window.lead()).filter(|_| !self.media.is_stream());
+        let shift = lead.unwrap_or_default();
+        if !self.mux.is_part() && shift.is_zero() {
             return Some(toc.clone());
         }
         // The part may be said to end after the file.
-        let duration = self.media.duration.map(gst::ClockTime::nseconds);
-        let end = stop.into_iter().chain(duration).min();
-        let mut chapters = chapters::within(toc, start..end.unwrap_or(u64::MAX));
+        let end = stop.into_iter().chain(self.media.duration).min();
+        let mut chapters = chapters::within(toc, start..end.unwrap_or(gst::ClockTime::MAX));
         // What comes before 0 belongs to the first chapter.
-        let later = chapters.iter_mut().filter(|chapter| chapter.start > 0);
+        let later = chapters.iter_mut().filter(|chapter| !chapter.start.is_zero());
         later.for_each(|chapter| chapter.start += shift);
         chapters::table(&chapters, end.unwrap_or(start).saturating_sub(start) + shift)
     }
@@ -155,10 +155,9 @@ impl Attempt<'_> {
     /// The files of the segments, and the time of each on the clock of the output.
     fn placed_segments(&self) -> Vec<(PathBuf, gst::ClockTime)> {
         let place = |Segment { file, first, .. }: &Segment| {
-            let start = i128::from(*first) - i128::from(self.window.start) + self.window.shift;
+            let start = nanoseconds(*first) - nanoseconds(self.window.start) + self.window.shift;
             // Rounding may put the first frame a little before the window.
-            let start = u64::try_from(start).unwrap_or(0);
-            (file.into(), gst::ClockTime::from_nseconds(start))
+            (file.into(), time_at(start).unwrap_or_default())
         };
         self.mux.segments.iter().map(place).collect()
     }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::written::{Written, WrittenTrack};
 use crate::{
     protocol::{Say, note, note_all},
-    text::{counted, seconds},
+    text::counted,
     worker::{
         elements::caps::{class, field, is_raw, is_same_kind, media_type},
         pads::{
@@ -24,9 +24,8 @@ use crate::{
     },
 };
 
-/// Tolerance for the end of a track, nanoseconds: the clock of a container is coarse, and the last packet may have no
-/// duration.
-const TOLERANCE: u64 = 300_000_000;
+/// Tolerance for the end of a track: the clock of a container is coarse, and the last packet may have no duration.
+const TOLERANCE: gst::ClockTime = gst::ClockTime::from_mseconds(300);
 
 const UNCHECKED: &str =
     "has frames that are shown for more than half a second; GStreamer cannot read the output back";
@@ -117,20 +116,17 @@ fn position(found: &[Contents], caps: &gst::Caps, written: &[WrittenTrack]) -> O
 #[derive(Clone, Copy, Default)]
 struct Unread {
     packets: u64,
-    nanoseconds: u64,
+    time: gst::ClockTime,
 }
 
 impl Unread {
     /// The part before `begin`, where the demuxer starts, if that is known, and a few packets more.
-    fn before(begin: Option<u64>, passed: &Passed) -> Self {
+    fn before(begin: Option<gst::ClockTime>, passed: &Passed) -> Self {
         let Some(begin) = begin else { return Self::default() };
-        let first = passed.first.unwrap_or(0);
-        let (early, length) = (begin.saturating_sub(first), passed.end.saturating_sub(first));
-        let share = early as f64 / length.max(1) as f64;
-        Self {
-            packets: 8 + (passed.packets as f64 * share.min(1.0)).ceil() as u64,
-            nanoseconds: early,
-        }
+        let early = begin.saturating_sub(passed.first.unwrap_or_default());
+        let length = passed.duration().max(gst::ClockTime::NSECOND);
+        let share = early.seconds_f64() / length.seconds_f64();
+        Self { packets: 8 + (passed.packets as f64 * share.min(1.0)).ceil() as u64, time: early }
     }
 }
 
@@ -151,10 +147,10 @@ fn compare(
     // `matroskademux` of GStreamer 1.22 gives ProRes packets no times.
     let has_times = got.first.is_some() || got.packets == 0;
     // The last packet of the output may have no duration.
-    let last = if track.is_video() { 0 } else { put.longest_step };
-    let tolerance = unread.nanoseconds + TOLERANCE.max(last);
+    let last = Some(put.longest_step).filter(|_| !track.is_video()).unwrap_or_default();
+    let tolerance = unread.time + TOLERANCE.max(last);
     if has_times && put.duration() > got.duration() + tolerance {
-        let (found, expected) = (seconds(got.duration()), seconds(put.duration()));
+        let [found, expected] = [got, put].map(|passed| passed.duration().seconds_f64());
         bail!(track.fault(format!("lasts {found:.2} s in the output, expected {expected:.2} s")));
     }
     // For other tracks, the container of the input may state wrong values. Opus runs at 48 kHz; its header gives the
@@ -175,22 +171,24 @@ fn compare(
 /// states for it, and a video that ends before the other tracks.
 fn check_ends(media: &Media, written: &Written, say: Say) -> Result<()> {
     let end = written.end();
-    let Some(duration) = media.duration.filter(|_| end > 0) else { return Ok(()) };
-    let duration = duration.saturating_sub(media.late_start).nseconds();
-    let tolerance = (duration / 50).max(500_000_000);
+    let Some(duration) = media.duration.filter(|_| !end.is_zero()) else { return Ok(()) };
+    let duration = duration.saturating_sub(media.late_start);
+    let tolerance = (duration / 50).max(gst::ClockTime::from_mseconds(500));
     for WrittenTrack { number, passed, .. } in &written.tracks {
         let track = &media.tracks[*number];
-        let stated = track.stated.end.unwrap_or_default().nseconds();
-        if track.is_audio() && passed.end > 0 && passed.end + tolerance < stated {
-            let (number, end, stated) = (number + 1, seconds(passed.end), seconds(stated));
+        let stated = track.stated.end.unwrap_or_default();
+        if track.is_audio() && !passed.end.is_zero() && passed.end + tolerance < stated {
+            let [end, stated] = [passed.end, stated].map(gst::ClockTime::seconds_f64);
+            let number = number + 1;
             note(
                 say,
                 format!("track {number} ends at {end:.1} s, but the file says {stated:.1} s"),
             );
         }
     }
+    let [end_seconds, duration_seconds] = [end, duration].map(gst::ClockTime::seconds_f64);
     let ends =
-        format!("it ends at {:.1} s, but its header says {:.1} s", seconds(end), seconds(duration));
+        format!("it ends at {end_seconds:.1} s, but its header says {duration_seconds:.1} s");
     // The duration of a stream is the difference between its first and last clock, which may have jumped.
     let is_whole = end.max(written.dropped_end) + tolerance >= duration;
     if !is_whole && media.is_stream() {
@@ -200,7 +198,7 @@ fn check_ends(media: &Media, written: &Written, say: Say) -> Result<()> {
     ensure!(is_whole, OutsideFault(format!("is truncated or damaged: {ends}")));
     let video = written.video().end;
     if video + tolerance < end {
-        let (video, end) = (seconds(video), seconds(end));
+        let [video, end] = [video, end].map(gst::ClockTime::seconds_f64);
         note(say, format!("the video ends at {video:.1} s, other tracks at {end:.1} s"));
     }
     Ok(())

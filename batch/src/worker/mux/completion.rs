@@ -62,7 +62,7 @@ impl Attempt<'_> {
 
     /// For MP4 and QuickTime.
     fn additions(&self, tracks: Vec<TrackAdditions>) -> Additions {
-        let range = self.window.start..self.window.stop.unwrap_or(u64::MAX);
+        let range = self.window.start..self.window.stop.unwrap_or(gst::ClockTime::MAX);
         let user_data = self.media.user_data(self.mux.container);
         let chapters = self.media.toc.as_ref().map(|toc| chapters::within(toc, range));
         Additions {
@@ -71,7 +71,7 @@ impl Attempt<'_> {
             location: self.media.location.clone().filter(|_| user_data.is_none()),
             user_data: user_data.cloned(),
             chapters: chapters.unwrap_or_default(),
-            lead: 0,
+            lead: gst::ClockTime::ZERO,
             tracks,
         }
     }
@@ -137,12 +137,12 @@ impl Attempt<'_> {
         flags.collect()
     }
 
-    /// How much of an output in MP4 or QuickTime lies before the start of the input, nanoseconds. The muxer starts the
-    /// presentation with its first track.
-    fn lead(&self, written: &[WrittenTrack]) -> u64 {
+    /// How much of an output in MP4 or QuickTime lies before the start of the input. The muxer starts the presentation with
+    /// its first track.
+    fn lead(&self, written: &[WrittenTrack]) -> gst::ClockTime {
         // The times of a stream start at any time, and players hide nothing of it.
-        let shift = u64::try_from(self.window.shift).ok().filter(|_| !self.media.is_stream());
+        let lead = Some(self.window.lead()).filter(|_| !self.media.is_stream());
         let first = written.iter().filter_map(|track| track.passed.first).min();
-        shift.unwrap_or(0).saturating_sub(first.unwrap_or(0))
+        lead.unwrap_or_default().saturating_sub(first.unwrap_or_default())
     }
 }

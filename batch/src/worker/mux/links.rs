@@ -24,7 +24,7 @@ use crate::{
             discard, make, pad, wide_queue,
         },
         pads::{
-            clip::{Window, place},
+            clip::{Window, nanoseconds, place},
             probes::on_caps,
             tally::Tally,
         },
@@ -139,9 +139,8 @@ impl Links<'_> {
             Action::Translate | Action::Drop => bail!("is not linked"),
         };
         if container.is_isobmff() && is_text(track.kind()) {
-            // The time before 0, which players will hide.
-            let lead = u64::try_from(self.window.shift).unwrap_or(0);
-            subtitles::begin_at(&end, gst::ClockTime::from_nseconds(lead));
+            // Players will hide the time before 0.
+            subtitles::begin_at(&end, self.window.lead());
         }
         let is_carried = matches!(action, Action::Copy(how) if how.carrier.is_some());
         let caps = is_carried.then(|| track.caps.clone());
@@ -153,7 +152,7 @@ impl Links<'_> {
     fn window_of(&self, track: &Track, action: &Action) -> Window {
         // Copied sound keeps its delay in Matroska.
         let is_kept = self.muxer.container.is_matroska() && matches!(action, Action::Copy(_));
-        let delay = if is_kept { 0 } else { i128::from(track.delay()) };
+        let delay = if is_kept { 0 } else { nanoseconds(track.delay()) };
         Window { shift: self.window.shift - delay, ..self.window }
     }
 

@@ -106,7 +106,7 @@ impl Mux<'_> {
 
     /// The part of the input that goes into the output.
     fn window(&self, media: &Media) -> Result<Window> {
-        let start = self.spans().next().map_or(0, |span| span.start);
+        let start = self.spans().next().map(|span| span.start).unwrap_or_default();
         let stop = self.spans().last().and_then(|span| span.stop);
         let mut window = Window { start, stop, shift: 0 };
         if !self.is_part() && media.own.is_none() {
@@ -122,7 +122,7 @@ impl Mux<'_> {
 
     /// Whether the output has only a part of the input.
     fn is_part(&self) -> bool {
-        self.spans().next().is_some_and(|span| span.start > 0)
+        self.spans().next().is_some_and(|span| !span.start.is_zero())
             || self.spans().last().is_some_and(|span| span.stop.is_some())
     }
 

@@ -19,7 +19,7 @@ use crate::{
             frames, is_of,
         },
         pads::{
-            clip::position,
+            clip::{nanoseconds, position, time_at},
             probes::{TimeSegment, drop_events, on_caps},
         },
         pipeline::{Pipeline, fault::CutFault},
@@ -122,11 +122,8 @@ impl Joined {
         // Stream time, because the segment event of Matroska starts at the time of the first frame.
         let origin = position(segment, sample.buffer().and_then(|buffer| buffer.pts()));
         let origin = *self.origin.get_or_insert(origin.unwrap_or(0));
-        let begin = i128::from((BEFORE_ZERO + start).nseconds()) - origin;
-        let on_clock = |time| {
-            let time = u64::try_from(begin + position(segment, time)?).unwrap_or(0);
-            Some(gst::ClockTime::from_nseconds(time))
-        };
+        let begin = nanoseconds(BEFORE_ZERO + start) - origin;
+        let on_clock = |time| Some(time_at(begin + position(segment, time)?).unwrap_or_default());
         let mut buffer = sample.buffer_owned().context("an empty sample")?;
         let (pts, dts) = (on_clock(buffer.pts()), on_clock(buffer.dts()));
         let after_last = self.last.map(|last| last + gst::ClockTime::NSECOND);

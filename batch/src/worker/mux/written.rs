@@ -51,8 +51,8 @@ impl WrittenTrack {
 #[derive(Debug)]
 pub struct Written {
     pub tracks: Vec<WrittenTrack>,
-    /// The end of the tracks of the input that are left out, nanoseconds.
-    pub dropped_end: u64,
+    /// The end of the tracks of the input that are left out.
+    pub dropped_end: gst::ClockTime,
 }
 
 impl Written {
@@ -62,8 +62,8 @@ impl Written {
         video.map_or(Passed::default(), |video| video.passed)
     }
 
-    /// The end of the last track, nanoseconds.
-    pub fn end(&self) -> u64 {
-        self.tracks.iter().map(|track| track.passed.end).max().unwrap_or(0)
+    /// The end of the last track.
+    pub fn end(&self) -> gst::ClockTime {
+        self.tracks.iter().map(|track| track.passed.end).max().unwrap_or_default()
     }
 }

@@ -20,15 +20,14 @@ use crate::{
     worker::elements::caps::{is_subtitles, media_type},
 };
 
-/// The longest frame that `tsdemux` of GStreamer 1.22 does not take for a jump of the clock, nanoseconds.
-pub const LONG_FRAME: u64 = 500_000_000;
+/// The longest frame that `tsdemux` of GStreamer 1.22 does not take for a jump of the clock.
+pub const LONG_FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
-/// How much earlier than stated a frame may come, nanoseconds. Parsers and decoders that add up durations round
-/// differently.
-const ROUNDING: u64 = 1000;
+/// How much earlier than stated a frame may come. Parsers and decoders that add up durations round differently.
+const ROUNDING: gst::ClockTime = gst::ClockTime::USECOND;
 
-/// Whether a frame at `time` comes before a part that starts at `start`, nanoseconds.
-pub fn is_before(time: u64, start: u64) -> bool {
+/// Whether a frame at `time` comes before a part that starts at `start`.
+pub fn is_before(time: gst::ClockTime, start: gst::ClockTime) -> bool {
     time.saturating_add(ROUNDING) < start
 }
 
@@ -50,7 +49,7 @@ pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
             return false;
         }
         let time = times.next(stated, buffer.duration().unwrap_or_else(|| frame_duration(pad)));
-        let place = stated.unwrap_or(time).nseconds();
+        let place = stated.unwrap_or(time);
         if stop.is_some_and(|stop| !is_before(place, stop)) {
             // The pad then refuses all later frames, which stops the decoder.
             pad.send_event(gst::event::Eos::new());
@@ -60,9 +59,7 @@ pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
         buffer.set_pts(time);
         if let (Some(duration), Some(stop)) = (buffer.duration(), stop) {
             // The last frame may be shown for longer in the input.
-            buffer.set_duration(
-                duration.min(gst::ClockTime::from_nseconds(stop).saturating_sub(time)),
-            );
+            buffer.set_duration(duration.min(stop.saturating_sub(time)));
         }
         !is_before(place, lead)
     });
@@ -71,14 +68,14 @@ pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
 /// The time that is 0 in the file of a segment. It is a whole millisecond, so that rounding to milliseconds gives the
 /// same times as without cutting.
 pub fn origin(span: &Span) -> gst::ClockTime {
-    gst::ClockTime::from_mseconds(span.start / 1_000_000)
+    gst::ClockTime::from_mseconds(span.start.mseconds())
 }
 
 /// Counts the frames of `span` at the filter's source pad `pad` and puts them on the clock of the segment file. Drops
 /// the lead-in, but shows its last frame from the start on if the next one comes late.
 pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
     let (start, origin) = (span.start, origin(span));
-    let stop = span.stop.map(gst::ClockTime::from_nseconds);
+    let stop = span.stop;
     let before = Arc::new(Mutex::new(None::<gst::Buffer>));
     let until_end = before.clone();
     let place = move |buffer: &mut gst::BufferRef, time: gst::ClockTime| {
@@ -89,12 +86,12 @@ pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
     let place_last = place.clone();
     on_buffers(pad, move |pad, buffer| {
         let Some(time) = buffer.pts() else { return false };
-        if is_before(time.nseconds(), start) {
+        if is_before(time, start) {
             *lock(&before) = Some(buffer.clone());
             return false;
         }
         let before = lock(&before).take();
-        if let Some(before) = before.filter(|_| is_late(time.nseconds(), start)) {
+        if let Some(before) = before.filter(|_| is_late(time, start)) {
             // It comes back here. If this fails, so does this frame.
             let _ = pad.push(begun(before, start, Some(time)));
         }
@@ -106,7 +103,7 @@ pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
         let before = is_end.then(|| lock(&until_end).take()).flatten();
         if let Some((before, next)) = before.zip(pad.peer()) {
             let mut buffer = begun(before, start, stop);
-            place_last(buffer.make_mut(), gst::ClockTime::from_nseconds(start));
+            place_last(buffer.make_mut(), start);
             // The pad itself outputs nothing more. A failure is reported by the next element.
             let _ = next.chain(buffer);
         }
@@ -114,14 +111,17 @@ pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
     });
 }
 
-/// Whether a frame at `time` is so late after `start`, nanoseconds, that the frame before is shown until then.
-pub fn is_late(time: u64, start: u64) -> bool {
+/// Whether a frame at `time` is so late after `start` that the frame before is shown until then.
+pub fn is_late(time: gst::ClockTime, start: gst::ClockTime) -> bool {
     time > start.saturating_add(LONG_FRAME)
 }
 
-/// A frame from before `start`, nanoseconds, as if it came there and were shown until `end`.
-fn begun(mut frame: gst::Buffer, start: u64, end: Option<gst::ClockTime>) -> gst::Buffer {
-    let start = gst::ClockTime::from_nseconds(start);
+/// A frame from before `start`, as if it came there and were shown until `end`.
+fn begun(
+    mut frame: gst::Buffer,
+    start: gst::ClockTime,
+    end: Option<gst::ClockTime>,
+) -> gst::Buffer {
     let fields = frame.make_mut();
     fields.set_pts(start);
     // Its own is that of the frame rate, or that until the end of another part.
@@ -136,12 +136,12 @@ pub fn slot(encoded: &gst::BufferRef) -> Option<gst::ClockTime> {
 
 /// Counts the packets at `pad` whose stream time lies in `span`, except those that are not shown.
 pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
-    let (start, stop) = (span.start, span.stop.unwrap_or(u64::MAX));
+    let (start, stop) = (span.start, span.stop.unwrap_or(gst::ClockTime::MAX));
     on_buffers(pad, move |pad, buffer| {
         let time = segment_at(pad).and_then(|segment| segment.to_stream_time(slot(buffer)?));
         // Samples that an edit list hides have a timestamp but no stream time.
         let is_outside = match time {
-            Some(time) => is_before(time.nseconds(), start) || !is_before(time.nseconds(), stop),
+            Some(time) => is_before(time, start) || !is_before(time, stop),
             None => slot(buffer).is_some(),
         };
         if !is_outside && !is_hidden(pad, buffer) {
@@ -154,10 +154,10 @@ pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
 /// The part of the other tracks that goes into the output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Window {
-    /// Start of the part in stream time, nanoseconds. Earlier packets are left out, unless it is 0.
-    pub start: u64,
+    /// Start of the part in stream time. Earlier packets are left out, unless it is 0.
+    pub start: gst::ClockTime,
     /// End of the part; packets from then on are left out.
-    pub stop: Option<u64>,
+    pub stop: Option<gst::ClockTime>,
     /// Offset added to every timestamp so that none is negative, nanoseconds.
     pub shift: i128,
 }
@@ -165,9 +165,25 @@ pub struct Window {
 /// The stream time of a timestamp, nanoseconds. Unlike `to_stream_time`, it also works before the segment: a demuxer
 /// starts its segment with the video, and sound may start earlier.
 pub fn position(segment: Option<&TimeSegment>, time: Option<gst::ClockTime>) -> Option<i128> {
-    let (segment, time) = (segment?, i128::from(time?.nseconds()));
-    let of = |time: Option<gst::ClockTime>| i128::from(time.unwrap_or_default().nseconds());
+    let (segment, time) = (segment?, nanoseconds(time?));
+    let of = |time: Option<gst::ClockTime>| nanoseconds(time.unwrap_or_default());
     Some(time - of(segment.start()) + of(segment.time()))
+}
+
+pub fn nanoseconds(time: gst::ClockTime) -> i128 {
+    time.nseconds().into()
+}
+
+/// A position as a time; `None` if it is negative.
+pub fn time_at(position: i128) -> Option<gst::ClockTime> {
+    u64::try_from(position).ok().map(gst::ClockTime::from_nseconds)
+}
+
+impl Window {
+    /// How much of the output lies before the start of the input.
+    pub fn lead(&self) -> gst::ClockTime {
+        time_at(self.shift).unwrap_or_default()
+    }
 }
 
 /// Puts the data at `pad` on a clock that starts with `window`, and drops data outside of it.
@@ -197,8 +213,7 @@ struct Placed {
 impl Placed {
     /// A stream time on the clock of the window; `None` if it would be negative.
     fn moved(&self, time: i128) -> Option<gst::ClockTime> {
-        let time = time - i128::from(self.window.start) + self.window.shift;
-        u64::try_from(time).ok().map(gst::ClockTime::from_nseconds)
+        time_at(time - nanoseconds(self.window.start) + self.window.shift)
     }
 
     /// Places an event; returns whether it is kept.
@@ -232,19 +247,18 @@ impl Placed {
         }
         let mut pts = position(self.segment.as_ref(), buffer.pts());
         let dts = position(self.segment.as_ref(), buffer.dts());
-        let stop = self.window.stop.map(i128::from);
+        let stop = self.window.stop.map(nanoseconds);
         if let (Some(time), Some(duration)) = (&mut pts, buffer.duration())
             && is_subtitle(pad)
         {
-            let end = *time + i128::from(duration.nseconds());
+            let end = *time + nanoseconds(duration);
             let end = stop.map_or(end, |stop| stop.min(end));
-            let begin = i128::from(self.window.start);
+            let begin = nanoseconds(self.window.start);
             // Also a text that the part begins with.
             if begin > 0 && end > begin {
                 *time = begin.max(*time);
             }
-            let duration = u64::try_from(end - *time).unwrap_or(0);
-            buffer.make_mut().set_duration(gst::ClockTime::from_nseconds(duration));
+            buffer.make_mut().set_duration(time_at(end - *time).unwrap_or_default());
         }
         let placed = pts.map(|pts| self.moved(pts).filter(|_| stop.is_none_or(|stop| pts < stop)));
         if placed == Some(None) {
@@ -254,9 +268,9 @@ impl Placed {
         buffer.set_pts(placed.flatten());
         buffer.set_dts(dts.and_then(|dts| self.moved(dts)));
         // Matroska packets may have no duration, and MP4 hides a last packet of duration 0.
-        let since = pts.zip(self.last).and_then(|(pts, last)| u64::try_from(pts - last).ok());
+        let since = pts.zip(self.last).and_then(|(pts, last)| time_at(pts - last));
         self.last = pts.or(self.last);
-        self.duration = since.map(gst::ClockTime::from_nseconds).or(self.duration);
+        self.duration = since.or(self.duration);
         if buffer.duration().is_none() && is_audio(pad) {
             buffer.set_duration(self.duration);
         }
@@ -290,9 +304,9 @@ mod tests {
         fields.set_pts(19 * second);
         // That of a frame rate of 1.
         fields.set_duration(second);
-        let start = 30_000_000_000;
+        let start = 30 * second;
         let shown = begun(slide.clone(), start, Some(50 * second));
-        assert_eq!((shown.pts(), shown.duration()), (Some(30 * second), Some(20 * second)));
+        assert_eq!((shown.pts(), shown.duration()), (Some(start), Some(20 * second)));
         assert_eq!(begun(slide, start, None).duration(), None);
     }
 }

@@ -68,7 +68,7 @@ impl FrameTimes {
     /// Fails if the timestamps jump back, as where a second video follows in the same file.
     pub fn check(&self) -> Result<()> {
         lock(&self.0).jump.map_or(Ok(()), |jump| {
-            let seconds = jump.nseconds() as f64 / 1e9;
+            let seconds = jump.seconds_f64();
             bail!("its timestamps jump back by {seconds:.1} s, as where another video begins; split it there")
         })
     }

@@ -8,24 +8,24 @@ use std::sync::{Arc, Mutex};
 use super::probes::on_buffers;
 use crate::lock::lock;
 
-/// The shortest gap that counts, nanoseconds: longer than two frames, or three packets of audio.
-const SHORTEST_GAP: u64 = 100_000_000;
-/// The shortest overlap of a track that counts, nanoseconds.
-const SHORTEST_OVERLAP: u64 = 300_000_000;
-/// The shortest time for which a frame is shown, nanoseconds.
-const SHORTEST_FRAME: u64 = 2_000_000;
+/// The shortest gap that counts: longer than two frames, or three packets of audio.
+const SHORTEST_GAP: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+/// The shortest overlap of a track that counts.
+const SHORTEST_OVERLAP: gst::ClockTime = gst::ClockTime::from_mseconds(300);
+/// The shortest time for which a frame is shown.
+const SHORTEST_FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(2);
 
 #[derive(Debug, Default)]
 struct State {
-    last: Option<u64>,
+    last: Option<gst::ClockTime>,
     /// The stated duration of the last packet.
-    before: Option<u64>,
+    before: Option<gst::ClockTime>,
     /// Duration of the last packet, measured if the file does not state it. Packets of TTA last a second.
-    step: Option<u64>,
+    step: Option<gst::ClockTime>,
     count: u64,
-    length: u64,
-    /// How long packets last that overlap the one before, nanoseconds.
-    overlap: u64,
+    length: gst::ClockTime,
+    /// How long packets last that overlap the one before.
+    overlap: gst::ClockTime,
     /// Packets without a time.
     untimed: u64,
 }
@@ -46,12 +46,11 @@ impl Gaps {
     }
 
     /// Two packets overlap if the second comes less than `least` of the shorter duration after the first.
-    fn watch_with(&self, pad: &gst::Pad, least: fn(u64) -> u64) {
+    fn watch_with(&self, pad: &gst::Pad, least: fn(gst::ClockTime) -> gst::ClockTime) {
         let gaps = self.clone();
         on_buffers(pad, move |_, buffer| {
-            let duration = buffer.duration().map(gst::ClockTime::nseconds);
             match buffer.pts() {
-                Some(time) => lock(&gaps.0).add(time.nseconds(), duration, least),
+                Some(time) => lock(&gaps.0).add(time, buffer.duration(), least),
                 None => lock(&gaps.0).untimed += 1,
             }
             true
@@ -60,11 +59,11 @@ impl Gaps {
 
     pub fn notice(&self, what: &str) -> Option<String> {
         let State { last, untimed, count, length, overlap, .. } = *lock(&self.0);
-        let seconds = length as f64 / 1e9;
+        let seconds = length.seconds_f64();
         match count {
             _ if overlap >= SHORTEST_OVERLAP => Some(format!(
                 "{what} has wrong timestamps: {:.1} s overlaps earlier data and may be lost",
-                overlap as f64 / 1e9
+                overlap.seconds_f64()
             )),
             // `tsdemux` of GStreamer 1.22 gives none to packets long before the first clock.
             0 if last.is_none() && untimed > 0 => Some(format!(
@@ -77,12 +76,17 @@ impl Gaps {
     }
 }
 
-fn half(duration: u64) -> u64 {
+fn half(duration: gst::ClockTime) -> gst::ClockTime {
     duration / 2
 }
 
 impl State {
-    fn add(&mut self, time: u64, duration: Option<u64>, least: fn(u64) -> u64) {
+    fn add(
+        &mut self,
+        time: gst::ClockTime,
+        duration: Option<gst::ClockTime>,
+        least: fn(gst::ClockTime) -> gst::ClockTime,
+    ) {
         if let Some(last) = self.last {
             let since = time.saturating_sub(last);
             // Demuxers output chunks of any length, and some state one that is too long.
@@ -111,8 +115,8 @@ mod tests {
     fn notice(packets: &[(u64, Option<u64>)]) -> Option<String> {
         let gaps = Gaps::default();
         for (time, duration) in packets {
-            let duration = duration.map(|duration| duration * 1_000_000);
-            lock(&gaps.0).add(time * 1_000_000, duration, half);
+            let duration = duration.map(gst::ClockTime::from_mseconds);
+            lock(&gaps.0).add(gst::ClockTime::from_mseconds(*time), duration, half);
         }
         gaps.notice("it")
     }

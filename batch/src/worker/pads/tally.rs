@@ -18,25 +18,25 @@ pub struct Passed {
     pub packets: u64,
     /// Packets before 0, which are not heard.
     pub hidden: u64,
-    /// Earliest running time, nanoseconds.
-    pub first: Option<u64>,
-    /// Running time of the end of the last buffer, nanoseconds.
-    pub end: u64,
-    /// Latest running time, nanoseconds.
-    latest: u64,
-    /// The longest time by which it has advanced, nanoseconds.
-    pub longest_step: u64,
+    /// Earliest running time.
+    pub first: Option<gst::ClockTime>,
+    /// Running time of the end of the last buffer.
+    pub end: gst::ClockTime,
+    /// Latest running time.
+    latest: gst::ClockTime,
+    /// The longest time by which it has advanced.
+    pub longest_step: gst::ClockTime,
 }
 
 impl Passed {
-    /// From the earliest running time to the end of the last buffer, nanoseconds.
-    pub fn duration(&self) -> u64 {
-        self.end.saturating_sub(self.first.unwrap_or(0))
+    /// From the earliest running time to the end of the last buffer.
+    pub fn duration(&self) -> gst::ClockTime {
+        self.end.saturating_sub(self.first.unwrap_or_default())
     }
 
-    /// From the earliest to the latest running time, nanoseconds.
-    pub fn length(&self) -> u64 {
-        self.latest.saturating_sub(self.first.unwrap_or(0))
+    /// From the earliest to the latest running time.
+    pub fn length(&self) -> gst::ClockTime {
+        self.latest.saturating_sub(self.first.unwrap_or_default())
     }
 }
 
@@ -65,8 +65,7 @@ impl Tally {
         let mut passed = lock(&self.0);
         passed.packets += 1;
         if let Some(time) = time {
-            let end = (time + duration.unwrap_or_default()).nseconds();
-            let time = time.nseconds();
+            let end = time + duration.unwrap_or_default();
             if passed.first.is_some() {
                 let step = time.saturating_sub(passed.latest);
                 passed.longest_step = passed.longest_step.max(step);

@@ -196,7 +196,7 @@ impl Pipeline {
         let points = self.points.borrow();
         let point = |(what, tally): &(&str, Tally)| {
             let passed = tally.get();
-            format!("{} {what}, up to {:.1} s", passed.packets, passed.end as f64 / 1e9)
+            format!("{} {what}, up to {:.1} s", passed.packets, passed.end.seconds_f64())
         };
         let points: Vec<_> = points.iter().map(point).collect();
         format!("stalls: {}", points.join("; "))

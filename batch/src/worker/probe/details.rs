@@ -40,7 +40,7 @@ impl Media {
 
     /// Adds chapters if the demuxer reports none.
     fn add_chapters(&mut self, chapters: &[Chapter]) {
-        let end = self.duration.unwrap_or_default().nseconds();
+        let end = self.duration.unwrap_or_default();
         self.toc = self.toc.take().or_else(|| chapters::table(chapters, end));
     }
 
@@ -115,7 +115,7 @@ impl Media {
         // A seek would need the times before the shift, and those of ProRes count from the first frame on.
         self.is_seekable &= self.repairs.times.are_right();
         let shift = self.repairs.times.shift;
-        if shift > 0 {
+        if !shift.is_zero() {
             self.toc = self.toc.take().and_then(|toc| chapters::later(&toc, shift));
         }
     }

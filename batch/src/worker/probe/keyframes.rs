@@ -22,8 +22,8 @@ use crate::{
 /// An encoded frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Frame {
-    /// Stream time, nanoseconds.
-    pub time: u64,
+    /// Stream time.
+    pub time: gst::ClockTime,
     pub is_key: bool,
     /// Whether its GOP is closed, so that decoding can start here: no frame shown earlier is decoded later. Decoders
     /// lose or damage such frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too. That of gst-libav 1.24
@@ -35,7 +35,7 @@ pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
     on_buffers(video, move |pad, buffer| {
         let frame = segment_at(pad).and_then(|segment| {
             // The decoder drops frames outside of the segment.
-            let time = segment.to_stream_time(slot(buffer)?).map(gst::ClockTime::nseconds);
+            let time = segment.to_stream_time(slot(buffer)?);
             let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
             let is_open = pad.current_caps().is_some_and(|caps| is_without_idr(buffer, &caps));
             Some(time.map(|time| Frame { time, is_key, is_closed: is_key && !is_open }))
@@ -52,7 +52,7 @@ pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
 
 /// Sorts `frames` from decoding order to display order, and determines which GOPs are closed.
 pub fn sort(frames: &mut [Frame]) {
-    let mut earliest = u64::MAX;
+    let mut earliest = gst::ClockTime::MAX;
     for frame in frames.iter_mut().rev() {
         frame.is_closed &= frame.time < earliest;
         earliest = earliest.min(frame.time);
@@ -62,22 +62,23 @@ pub fn sort(frames: &mut [Frame]) {
 
 /// The time of the key frame at which decoding must start for the frame with the index `at`: a closed one, or the second
 /// before. Decoders may lose an open one and with it all of its GOP, and the next GOP then begins with lost frames.
-fn entry(frames: &[Frame], at: usize) -> u64 {
+fn entry(frames: &[Frame], at: usize) -> gst::ClockTime {
     let keys = frames[..=at].iter().rev().filter(|frame| frame.is_key).take(3);
     let keys: Vec<&Frame> = keys.collect();
     let closed = keys.iter().find(|key| key.is_closed);
-    closed.or(keys.get(2)).map_or(0, |key| key.time)
+    closed.or(keys.get(2)).map(|key| key.time).unwrap_or_default()
 }
 
-/// The segments of `frames` from the index `first` on. Each is about `length` nanoseconds long, starts with a key frame
-/// and has a lead-in of `lead` frames. One segment if `length` is 0.
-pub fn spans(frames: &[Frame], first: usize, length: u64, lead: usize) -> Vec<Span> {
+/// The segments of `frames` from the index `first` on. Each is about `length` long, starts with a key frame and has a
+/// lead-in of `lead` frames. One segment if `length` is 0.
+pub fn spans(frames: &[Frame], first: usize, length: gst::ClockTime, lead: usize) -> Vec<Span> {
     let Some(last) = frames.last() else { return Vec::new() };
     let mut starts = vec![first];
     for (i, frame) in frames.iter().enumerate().skip(first + 1) {
-        let begun = starts.last().map_or(0, |&start: &usize| frames[start].time);
-        let is_worth_it =
-            length > 0 && frame.time - begun >= length && last.time - frame.time >= length / 2;
+        let begun = starts.last().map(|&start: &usize| frames[start].time).unwrap_or_default();
+        let is_worth_it = !length.is_zero()
+            && frame.time - begun >= length
+            && last.time - frame.time >= length / 2;
         // Otherwise frames with the same time would be in this segment and in the previous one.
         if frame.is_key && is_worth_it && frames[i - 1].time < frame.time {
             starts.push(i);
@@ -112,19 +113,19 @@ pub fn lead_in(smoothing: f64) -> usize {
 mod tests {
     use super::*;
 
-    const SECOND: u64 = 1_000_000_000;
+    const SECOND: gst::ClockTime = gst::ClockTime::SECOND;
 
     /// Ten minutes at 25 frames a second, a key frame every 50.
     fn frames() -> Vec<Frame> {
         (0..15_000)
-            .map(|i| Frame { time: i * SECOND / 25, is_key: i % 50 == 0, is_closed: i % 50 == 0 })
+            .map(|i| Frame { time: SECOND * i / 25, is_key: i % 50 == 0, is_closed: i % 50 == 0 })
             .collect()
     }
 
     #[test]
     fn every_frame_is_in_one_segment() {
         let frames = frames();
-        for length in [7 * SECOND, 60 * SECOND, 150 * SECOND, 299 * SECOND] {
+        for length in [7, 60, 150, 299].map(gst::ClockTime::from_seconds) {
             let spans = spans(&frames, 0, length, 5);
             assert!(spans.len() > 1);
             assert_eq!(spans.iter().filter_map(|span| span.frames).sum::<u64>(), 15_000);
@@ -147,24 +148,31 @@ mod tests {
 
     #[test]
     fn decoding_starts_two_key_frames_earlier_where_all_are_open() {
-        let frame = |time| Frame { time, is_key: time % 10 == 0, is_closed: time == 0 };
+        let frame = |time| Frame {
+            time: gst::ClockTime::from_nseconds(time),
+            is_key: time % 10 == 0,
+            is_closed: time == 0,
+        };
         let frames: Vec<_> = (0..60).map(frame).collect();
-        let seek = |first| spans(&frames, first, 0, 0)[0].seek.unwrap();
-        assert_eq!([0, 10, 20, 30, 55].map(seek), [0, 0, 0, 10, 30]);
+        let seek = |first| spans(&frames, first, gst::ClockTime::ZERO, 0)[0].seek.unwrap();
+        let expected = [0, 0, 0, 10, 30].map(gst::ClockTime::from_nseconds);
+        assert_eq!([0, 10, 20, 30, 55].map(seek), expected);
     }
 
     #[test]
     fn decoding_starts_a_key_frame_earlier_where_frames_lead() {
         // The second key frame is decoded before the frames that are shown before it.
         let decoded = [(0, true), (2, false), (1, false), (5, true), (3, false), (4, false)];
-        let frame = |(time, is_key): (u64, bool)| Frame { time, is_key, is_closed: is_key };
+        let nanoseconds = gst::ClockTime::from_nseconds;
+        let frame = |(time, is_key)| Frame { time: nanoseconds(time), is_key, is_closed: is_key };
         let mut frames = decoded.map(frame);
         sort(&mut frames);
-        assert!(frames.iter().map(|frame| frame.time).eq(0..6));
-        assert_eq!(spans(&frames, 5, 0, 0)[0].seek, Some(0));
+        let seek = |frames: &[Frame], at| spans(frames, at, gst::ClockTime::ZERO, 0)[0].seek;
+        assert!(frames.iter().map(|frame| frame.time).eq((0..6).map(nanoseconds)));
+        assert_eq!(seek(&frames, 5), Some(nanoseconds(0)));
         frames[5].is_closed = true;
-        assert_eq!(spans(&frames, 5, 0, 0)[0].seek, Some(5));
-        assert_eq!(spans(&frames, 4, 0, 0)[0].seek, Some(0));
+        assert_eq!(seek(&frames, 5), Some(nanoseconds(5)));
+        assert_eq!(seek(&frames, 4), Some(nanoseconds(0)));
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub fn correct(element: &gst::Element, repairs: &Arc<Repairs>) {
     match &*factory_name(element) {
         "avidemux" => on_pads(element, decode_times::of_avi),
         "matroskademux" => on_pads(element, move |pad| {
-            if all.times.shift == 0 {
+            if all.times.shift.is_zero() {
                 keep_time(pad);
             }
             all.times.correct(pad);

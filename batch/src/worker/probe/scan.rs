@@ -22,7 +22,7 @@ use crate::{
     worker::{
         elements::{caps::media_type, discard},
         pads::{
-            clip::position,
+            clip::{nanoseconds, position, time_at},
             tally::{Passed, Tally, segment_at},
         },
         pipeline::Pipeline,
@@ -62,8 +62,8 @@ pub fn open(
 /// The times of a file.
 #[derive(Clone, Debug)]
 pub struct Timeline {
-    /// The stream time at which the first track starts, nanoseconds. Some files start late.
-    pub start: u64,
+    /// The stream time at which the first track starts. Some files start late.
+    pub start: gst::ClockTime,
     /// The frames of the main video in display order; `None` if some have no time.
     pub frames: Option<Vec<Frame>>,
 }
@@ -71,14 +71,16 @@ pub struct Timeline {
 /// Reads the times of `input`.
 pub fn timeline(input: &Path, media: &Media, say: Say) -> Result<Timeline> {
     if let Some(Own::Y4m(y4m)) = &media.own {
-        let frame =
-            |time: gst::ClockTime| Frame { time: time.nseconds(), is_key: true, is_closed: true };
-        return Ok(Timeline { start: 0, frames: Some(y4m.times().map(frame).collect()) });
+        let frame = |time| Frame { time, is_key: true, is_closed: true };
+        return Ok(Timeline {
+            start: gst::ClockTime::ZERO,
+            frames: Some(y4m.times().map(frame).collect()),
+        });
     }
     let (starts, frames) = (Starts::default(), Arc::new(Mutex::new(Vec::<Option<Frame>>::new())));
     let main = media.main_track()?;
     let (pipeline, _) = open(input, media, false, |source, end| {
-        starts.watch(&source.caps, end, 0);
+        starts.watch(&source.caps, end, gst::ClockTime::ZERO);
         if source.id == main.id {
             collect(end, frames.clone());
         }
@@ -89,10 +91,7 @@ pub fn timeline(input: &Path, media: &Media, say: Say) -> Result<Timeline> {
         keyframes::sort(&mut frames);
         frames
     });
-    Ok(Timeline {
-        start: starts.earliest().and_then(|start| u64::try_from(start).ok()).unwrap_or(0),
-        frames,
-    })
+    Ok(Timeline { start: starts.earliest().and_then(time_at).unwrap_or_default(), frames })
 }
 
 /// The contents of the tracks of `file`, probed as `media`, in the order of the file.
@@ -120,7 +119,7 @@ pub fn earliest(input: &Path, media: &Media, counts_delay: bool) -> Result<Optio
     let (pipeline, read) = open(input, media, false, |source, end| {
         if is_shown(&source.id) {
             let track = media.tracks.iter().find(|track| track.is(&source.id, &source.caps));
-            let delay = track.filter(|_| counts_delay).map_or(0, Track::delay);
+            let delay = track.filter(|_| counts_delay).map(Track::delay).unwrap_or_default();
             starts.watch(&source.caps, end, delay);
         }
     })?;
@@ -137,7 +136,7 @@ struct Starts(Arc<Mutex<Vec<i128>>>);
 
 impl Starts {
     /// Waits for the first packet at `pad`, of a track with these caps and this delay. Subtitles do not count.
-    fn watch(&self, caps: &gst::Caps, pad: &gst::Pad, delay: u64) {
+    fn watch(&self, caps: &gst::Caps, pad: &gst::Pad, delay: gst::ClockTime) {
         if !is_timed(caps) {
             return;
         }
@@ -146,7 +145,7 @@ impl Starts {
             let pts = info.buffer().and_then(|buffer| buffer.pts());
             match position(segment_at(pad).as_ref(), pts) {
                 Some(start) => {
-                    let start = start - i128::from(delay);
+                    let start = start - nanoseconds(delay);
                     lock(&starts).push(start);
                     gst::PadProbeReturn::Remove
                 }

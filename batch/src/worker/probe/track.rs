@@ -40,9 +40,9 @@ impl Track {
         if self.id.is_empty() { media_type(caps) == self.kind() } else { self.id == id }
     }
 
-    /// By how much its times are later than when it is heard, nanoseconds: encoders put packets before the sound.
-    pub fn delay(&self) -> u64 {
-        self.entry.as_ref().map_or(0, |entry| entry.delays()[1])
+    /// By how much its times are later than when it is heard: encoders put packets before the sound.
+    pub fn delay(&self) -> gst::ClockTime {
+        self.entry.as_ref().map(|entry| entry.delays()[1]).unwrap_or_default()
     }
 
     /// The number of audio channels; 0 if it is unknown.

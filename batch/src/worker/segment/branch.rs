@@ -28,8 +28,8 @@ use crate::{
     },
 };
 
-/// How much longer or shorter an encoder may make a video, nanoseconds.
-const MOST_SHIFT: u64 = 500_000_000;
+/// How much longer or shorter an encoder may make a video.
+const MOST_SHIFT: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
 /// The translation of the main video of `media`, or of a part of it.
 pub struct Branch<'a> {
@@ -110,9 +110,9 @@ impl Branch<'_> {
         Ok(Translated { frames: counts.translated.get(), encoding })
     }
 
-    /// The time to seek to before anything is translated, nanoseconds.
-    fn seek_time(&self) -> Option<u64> {
-        self.span.seek.filter(|&time| time > 0)
+    /// The time to seek to before anything is translated.
+    fn seek_time(&self) -> Option<gst::ClockTime> {
+        self.span.seek.filter(|time| !time.is_zero())
     }
 
     /// Starts the pipeline, waits for the first frame, which is blocked at `start`, and seeks.
@@ -158,7 +158,7 @@ impl Branch<'_> {
     fn damage(&self, counts: &Counts, duration: gst::ClockTime) -> Vec<String> {
         let is_whole = *self.span == Span::default();
         // Frames that a camera dropped have time, but no data.
-        let shown = counts.decoded.get().end / duration.nseconds().max(1);
+        let shown = counts.decoded.get().end / duration.max(gst::ClockTime::NSECOND);
         let (found, stated) = (counts.packets.get().max(shown), self.media.stated_frames);
         let mut notices = Vec::new();
         // Some programs count a frame that is shown for longer several times.
@@ -175,18 +175,18 @@ impl Branch<'_> {
 fn check_encoder(encoder: &str, put: Passed, got: Passed) -> Result<()> {
     let lost = put.packets.saturating_sub(got.packets);
     ensure!(lost == 0, "the encoder {encoder} lost {lost} of {} frames", put.packets);
-    let is_near = got.length().abs_diff(put.length()) < MOST_SHIFT;
+    let is_near = got.length().absdiff(put.length()) < MOST_SHIFT;
     ensure!(is_near, "the encoder {encoder} gives frames wrong times; use another one");
     Ok(())
 }
 
 /// Seeks to the key frame at or before `time`, from the pad `decoded`.
-fn seek(decoded: &gst::Pad, time: u64) -> Result<()> {
+fn seek(decoded: &gst::Pad, time: gst::ClockTime) -> Result<()> {
     let seek = gst::event::Seek::new(
         1.0,
         gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE,
         gst::SeekType::Set,
-        gst::ClockTime::from_nseconds(time),
+        time,
         gst::SeekType::None,
         gst::ClockTime::NONE,
     );

@@ -40,13 +40,12 @@ pub struct Job<'a> {
 
 impl Job<'_> {
     /// Translates the segment; returns its number of frames and the first timestamp.
-    pub fn run(&self, say: Say) -> Result<(u64, u64)> {
+    pub fn run(&self, say: Say) -> Result<(u64, gst::ClockTime)> {
         let Self { setup, input, container, span, .. } = *self;
         let media = &Media::probe(input)?;
         let files = segment_container(&setup.recipe, container);
         let read = |pipeline: &Pipeline, sink| {
-            let from = gst::ClockTime::from_nseconds(span.seek.unwrap_or(0));
-            source::open(pipeline, input, media, from, sink)?;
+            source::open(pipeline, input, media, span.seek.unwrap_or_default(), sink)?;
             Ok(span.frames)
         };
         let size = media.main_track()?.size();
@@ -59,7 +58,7 @@ impl Job<'_> {
             note(say, format!("has frames that are shown for more than half a second; {lost}"));
         }
         let Passed { packets, first, .. } = translated.frames;
-        Ok((packets, clip::origin(span).nseconds() + first.unwrap_or(0)))
+        Ok((packets, clip::origin(span) + first.unwrap_or_default()))
     }
 
     /// Writes the output of `chain`, frames of this width and height, to a file in the container `files`.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     container::Container,
-    options::Sample,
+    options::{Sample, time},
     protocol::{Reply, Say, Setup, Span, note, note_all},
     worker::{
         elements::caps::{codec_name, field, media_type},
@@ -60,7 +60,7 @@ impl Job<'_> {
         let Timeline { start, frames } = scan::timeline(self.input, &media, say)?;
         let (begin, end) = match is_part {
             true => self.range(&media, start, frames.as_deref())?,
-            false => (0, None),
+            false => (gst::ClockTime::ZERO, None),
         };
         let seek = is_seekable.then_some(begin);
         let whole = Span { lead: begin, start: begin, stop: end, seek, ..Span::default() };
@@ -98,29 +98,29 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The stream times at which the part to translate starts and ends, nanoseconds; `None` for the end of the file. The
-    /// options count from `start`, that of the file.
+    /// The stream times at which the part to translate starts and ends; `None` for the end of the file. The options count
+    /// from `start`, that of the file.
     fn range(
         &self,
         media: &Media,
-        start: u64,
+        start: gst::ClockTime,
         frames: Option<&[Frame]>,
-    ) -> Result<(u64, Option<u64>)> {
+    ) -> Result<(gst::ClockTime, Option<gst::ClockTime>)> {
         let recipe = &self.setup.recipe;
-        let begin = start + nanoseconds(recipe.start.unwrap_or(0.0));
-        let end = recipe.end.map(|end| start + nanoseconds(end));
+        let begin = start.saturating_add(time(recipe.start.unwrap_or(0.0)));
+        let end = recipe.end.map(|end| start.saturating_add(time(end)));
         let Some(sample) = self.sample else { return Ok((begin, end)) };
-        let duration = media.duration.map(gst::ClockTime::nseconds);
         // Sound may be longer than the video.
         let end_of_video = frames.and_then(|frames| match frames {
             [.., before, last] => {
                 // A slide may be shorter than the one before.
-                let latest = duration.unwrap_or(u64::MAX).max(last.time + LONG_FRAME);
-                Some((2 * last.time - before.time).min(latest))
+                let latest = media.duration.unwrap_or(gst::ClockTime::MAX);
+                let latest = latest.max(last.time + LONG_FRAME);
+                Some((last.time * 2 - before.time).min(latest))
             }
             _ => None,
         });
-        let last = end_of_video.or(duration);
+        let last = end_of_video.or(media.duration);
         let last = last.context("its length is unknown, so no samples can be spread over it")?;
         let (begin, end) = sample.range(begin, end.map_or(last, |end| end.min(last)));
         Ok((begin, Some(end)))
@@ -130,7 +130,8 @@ impl Job<'_> {
     fn spans(&self, frames: &[Frame], whole: &Span) -> Vec<Span> {
         // As the translation selects them.
         let at = |time| frames.partition_point(|frame| is_before(frame.time, time));
-        let (mut first, mut last) = (at(whole.start), at(whole.stop.unwrap_or(u64::MAX)));
+        let (mut first, mut last) =
+            (at(whole.start), at(whole.stop.unwrap_or(gst::ClockTime::MAX)));
         let mut lead = whole.lead;
         if first > 0 && frames.get(first).is_some_and(|next| is_late(next.time, whole.start)) {
             // The frame before is still on the screen.
@@ -143,7 +144,8 @@ impl Job<'_> {
         if first >= last {
             return Vec::new();
         }
-        let length = if self.may_cut && whole.seek.is_some() { self.setup.piece } else { 0 };
+        let length = Some(self.setup.piece).filter(|_| self.may_cut && whole.seek.is_some());
+        let length = length.unwrap_or_default();
         let mut spans = keyframes::spans(&frames[..last], first, length, self.lead);
         if let Some(head) = spans.first_mut() {
             (head.lead, head.start) = (lead, whole.start);
@@ -162,23 +164,15 @@ impl Job<'_> {
 }
 
 fn is_long(setup: &Setup, media: &Media) -> bool {
-    let length = media.duration.map_or(0, |duration| duration.nseconds());
-    setup.piece > 0 && length > 2 * setup.piece
+    setup.may_cut() && media.duration.unwrap_or_default() > setup.piece * 2
 }
 
-/// How long `media`, which starts at `start` nanoseconds, lasts.
-fn lasts(media: &Media, start: u64) -> String {
+/// How long `media`, which starts at `start`, lasts.
+fn lasts(media: &Media, start: gst::ClockTime) -> String {
     match media.duration {
-        Some(duration) => {
-            let start = gst::ClockTime::from_nseconds(start);
-            format!("{:.1} s", duration.saturating_sub(start).seconds_f64())
-        }
+        Some(duration) => format!("{:.1} s", duration.saturating_sub(start).seconds_f64()),
         None => "for an unknown time".to_owned(),
     }
-}
-
-fn nanoseconds(seconds: f64) -> u64 {
-    (seconds * 1e9).round() as u64
 }
 
 fn expected_frames(media: &Media) -> Option<u64> {

@@ -7,20 +7,20 @@
 //! what lies before 0.
 
 use anyhow::{Context, Result, ensure};
+use gst::prelude::*;
 
 use super::{Change, Header, boxed, change, find, tracks};
 use crate::worker::containers::bytes::big_endian;
 
 /// The media time of an empty edit.
 const EMPTY: i64 = -1;
-const NANOSECONDS: u128 = 1_000_000_000;
 
 /// An entry of an edit list: its duration in units of the presentation, and its start in those of the track.
 type Edit = (u64, i64);
 
-/// The changes of the index `moov` that make the presentation begin `lead` nanoseconds later, so that the first `lead` are
-/// hidden; fails if that cannot be done in place.
-pub fn hide_lead(moov: &[u8], lead: u64) -> Result<Vec<Change>> {
+/// The changes of the index `moov` that make the presentation begin `lead` later, so that what lies before is hidden; fails
+/// if that cannot be done in place.
+pub fn hide_lead(moov: &[u8], lead: gst::ClockTime) -> Result<Vec<Change>> {
     let movie = Header::of_movie(moov).context("no header")?;
     ensure!(movie.number > 0, "no time scale");
     let mut changes = vec![shortened(moov, movie, units(lead, movie.number))];
@@ -39,8 +39,10 @@ pub fn hide_lead(moov: &[u8], lead: u64) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-fn units(nanoseconds: u64, scale: u32) -> u64 {
-    ((u128::from(nanoseconds) * u128::from(scale) + NANOSECONDS / 2) / NANOSECONDS) as u64
+/// A time in units of which a second has `scale`.
+fn units(time: gst::ClockTime, scale: u32) -> u64 {
+    let units = time.mul_div_round(scale.into(), *gst::ClockTime::SECOND);
+    units.map_or(u64::MAX, gst::ClockTime::nseconds)
 }
 
 /// The duration in a `header` of `moov`, less `units`.
@@ -59,18 +61,19 @@ pub fn read(list: &[u8]) -> Option<Vec<Edit>> {
     Some(entries.chunks_exact(if is_long { 20 } else { 12 }).map(edit).collect())
 }
 
-/// The edits without the first `lead` nanoseconds.
-fn after(edits: &[Edit], lead: u64, movie: u32, media: u32) -> Vec<Edit> {
+/// The edits without what lies before `lead`.
+fn after(edits: &[Edit], lead: gst::ClockTime, movie: u32, media: u32) -> Vec<Edit> {
     let mut left = lead;
     let mut new = Vec::new();
     for &(duration, start) in edits {
         let cut = units(left, movie).min(duration);
         let of_media = if start == EMPTY { 0 } else { units(left, media) as i64 };
-        left = left.saturating_sub((u128::from(cut) * NANOSECONDS / u128::from(movie)) as u64);
-        // What is left is shorter than a unit.
-        left = if cut < duration { 0 } else { left };
+        let time = gst::ClockTime::SECOND.mul_div_floor(cut, movie.into());
+        left = left.saturating_sub(time.unwrap_or(gst::ClockTime::MAX));
         if cut < duration {
             new.push((duration - cut, start + of_media));
+            // What is left is shorter than a unit.
+            left = gst::ClockTime::ZERO;
         }
     }
     new
@@ -108,7 +111,7 @@ mod tests {
     #[test]
     fn what_lies_before_the_start_is_hidden() {
         // 1024 samples of sound at 48 kHz come before the video.
-        let lead = 21_333_333;
+        let lead = gst::ClockTime::from_nseconds(21_333_333);
         let after = |edits: &[Edit], media| after(edits, lead, 90_000, media);
         assert_eq!(after(&[(1920, EMPTY), (270_000, 0)], 90_000), [(270_000, 0)]);
         assert_eq!(after(&[(271_920, 0)], 48_000), [(270_000, 1024)]);

@@ -42,8 +42,8 @@ pub struct Additions {
     /// The location in ISO 6709, unless it is in the user data.
     pub location: Option<String>,
     pub chapters: Vec<Chapter>,
-    /// How much of the presentation lies before its start, nanoseconds.
-    pub lead: u64,
+    /// How much of the presentation lies before its start.
+    pub lead: gst::ClockTime,
     /// Of the tracks in their order.
     pub tracks: Vec<TrackAdditions>,
 }
@@ -185,7 +185,7 @@ impl Additions {
         if let Some(date) = self.date.and_then(|date| u64::try_from(date + FROM_1904).ok()) {
             changes.extend(dates(&moov, date));
         }
-        if self.lead > 0 {
+        if !self.lead.is_zero() {
             changes.extend(hide_lead(&moov, self.lead)?);
         }
         for (at, new) in changes {

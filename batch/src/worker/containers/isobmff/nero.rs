@@ -4,8 +4,8 @@
 
 use crate::worker::containers::chapters::Chapter;
 
-/// The unit of times, nanoseconds.
-const UNIT: u64 = 100;
+/// The unit of times.
+const UNIT: gst::ClockTime = gst::ClockTime::from_nseconds(100);
 /// The most chapters that a list can hold.
 pub const MOST_CHAPTERS: usize = 255;
 
@@ -20,7 +20,7 @@ pub fn read(list: &[u8]) -> Vec<Chapter> {
         let (title, after) = after.split_at_checked(usize::from(length))?;
         rest = after;
         Some(Chapter {
-            start: u64::from_be_bytes(*time).saturating_mul(UNIT),
+            start: UNIT.saturating_mul(u64::from_be_bytes(*time)),
             title: String::from_utf8_lossy(title).into_owned(),
         })
     };
@@ -33,7 +33,7 @@ pub fn list(chapters: &[Chapter]) -> Vec<u8> {
     let mut list = vec![1, 0, 0, 0, 0, 0, 0, 0, chapters.len() as u8];
     for Chapter { start, title } in chapters {
         let title = &title[..title.floor_char_boundary(255)];
-        list.extend_from_slice(&(start / UNIT).to_be_bytes());
+        list.extend_from_slice(&(*start / UNIT).to_be_bytes());
         list.push(title.len() as u8);
         list.extend_from_slice(title.as_bytes());
     }
@@ -46,12 +46,11 @@ mod tests {
 
     #[test]
     fn a_list_of_chapters_is_read_as_written() {
-        let chapter = |start, title: &str| Chapter { start, title: title.to_owned() };
-        let chapters = vec![
-            chapter(0, "One"),
-            chapter(1_500_000_000, "Zwei \u{e9}"),
-            chapter(9_000_000_000, ""),
-        ];
+        let chapter = |start, title: &str| Chapter {
+            start: gst::ClockTime::from_mseconds(start),
+            title: title.to_owned(),
+        };
+        let chapters = vec![chapter(0, "One"), chapter(1500, "Zwei \u{e9}"), chapter(9000, "")];
         assert_eq!(read(&list(&chapters)), chapters);
         let long = read(&list(&[chapter(0, &"\u{e9}".repeat(200))])).remove(0);
         assert_eq!(long.title, "\u{e9}".repeat(127));

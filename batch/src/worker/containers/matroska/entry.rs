@@ -101,8 +101,8 @@ pub struct Entry {
     pub id: String,
     kind: u64,
     pub codec: Codec,
-    /// What a decoder outputs before its start, nanoseconds (RFC 9559, section 5.1.4.1.25).
-    delay: u64,
+    /// What a decoder outputs before its start (RFC 9559, section 5.1.4.1.25).
+    delay: gst::ClockTime,
     pub stated: Stated,
     /// Its language in ISO 639-2.
     pub language: String,
@@ -143,7 +143,7 @@ impl Entry {
             id: format!("{number:03}:{uid:03}"),
             kind: field(TRACK_TYPE),
             codec,
-            delay: field(CODEC_DELAY),
+            delay: gst::ClockTime::NSECOND.saturating_mul(field(CODEC_DELAY)),
             stated: Stated {
                 flags: Some(flags),
                 turn: rolls.find_map(Element::float).and_then(turn),
@@ -157,9 +157,10 @@ impl Entry {
         }
     }
 
-    /// The delay that `matroskademux` subtracts from times, and the one that it leaves in them, nanoseconds.
-    pub fn delays(&self) -> [u64; 2] {
-        if self.codec.has_known_delay() { [self.delay, 0] } else { [0, self.delay] }
+    /// The delay that `matroskademux` subtracts from times, and the one that it leaves in them.
+    pub fn delays(&self) -> [gst::ClockTime; 2] {
+        let zero = gst::ClockTime::ZERO;
+        if self.codec.has_known_delay() { [self.delay, zero] } else { [zero, self.delay] }
     }
 
     /// Whether a track that has no stream id, since nothing can decode it, and this media type may be this one.

@@ -26,17 +26,17 @@ use crate::{
 const FIRST: usize = 64;
 /// Latest time of a cluster that may have packets before 0: the time of a packet is a signed 16-bit offset from it.
 const LATEST: i64 = 1 << 15;
-/// How far times may differ from those of equal frames, nanoseconds: files round them to a millisecond.
-const TOLERANCE: f64 = 2e6;
+/// How far times may differ from those of equal frames: files round them to a millisecond.
+const TOLERANCE: gst::ClockTime = gst::ClockTime::from_mseconds(2);
 
 #[derive(Debug, Default)]
 pub struct Times {
-    /// How far the first time lies before 0, nanoseconds.
-    pub shift: i64,
-    /// The shifted times of the packets of each track up to the last one before 0, by its number, nanoseconds.
-    early: HashMap<u64, VecDeque<i64>>,
+    /// How far the first time lies before 0.
+    pub shift: gst::ClockTime,
+    /// The shifted times of the packets of each track up to the last one before 0, by its number.
+    early: HashMap<u64, VecDeque<gst::ClockTime>>,
     /// Those of all frames of each track of ProRes with a variable rate or a late start.
-    prores: HashMap<u64, VecDeque<i64>>,
+    prores: HashMap<u64, VecDeque<gst::ClockTime>>,
 }
 
 impl Times {
@@ -51,7 +51,7 @@ impl Times {
 
     /// Whether the demuxer outputs all times.
     pub fn are_right(&self) -> bool {
-        self.shift == 0 && self.prores.is_empty()
+        self.shift.is_zero() && self.prores.is_empty()
     }
 
     fn read_early(&mut self, segment: &mut Segment, extras: &Extras) {
@@ -64,13 +64,12 @@ impl Times {
         let count = packets.iter().rposition(|packet| packet.time < 0).map_or(0, |last| last + 1);
         for packet in &packets[..count] {
             let track = extras.tracks.iter().find(|track| track.number == packet.track);
-            let delay = track.and_then(|track| i64::try_from(track.delays()[0]).ok()).unwrap_or(0);
+            let delay = track.map(|track| track.delays()[0]).unwrap_or_default();
             // The demuxer also limits the packets that only prime a decoder to 0.
-            let time =
-                (packet.time + shift).saturating_mul(extras.unit).saturating_sub(delay).max(0);
-            self.early.entry(packet.track).or_default().push_back(time);
+            let time = from_nanoseconds((packet.time + shift).saturating_mul(extras.unit));
+            self.early.entry(packet.track).or_default().push_back(time.saturating_sub(delay));
         }
-        self.shift = shift.saturating_mul(extras.unit);
+        self.shift = from_nanoseconds(shift.saturating_mul(extras.unit));
     }
 
     fn read_prores(&mut self, segment: &mut Segment, extras: &Extras) {
@@ -81,8 +80,9 @@ impl Times {
             return;
         }
         for packet in segment.packets().filter(|packet| is_prores(packet.track)) {
-            let time = packet.time.saturating_mul(extras.unit).saturating_add(self.shift).max(0);
-            self.prores.entry(packet.track).or_default().push_back(time);
+            let shift = self.shift.nseconds() as i64;
+            let time = packet.time.saturating_mul(extras.unit).saturating_add(shift);
+            self.prores.entry(packet.track).or_default().push_back(from_nanoseconds(time));
         }
         if self.prores.values_mut().all(|times| are_even(times.make_contiguous())) {
             self.prores.clear();
@@ -94,31 +94,27 @@ impl Times {
         let id = pad.stream_id();
         let track = id.and_then(|id| short_id(&id).split(':').next()?.parse::<u64>().ok());
         let of_track = |times: &HashMap<_, _>| track.and_then(|track| times.get(&track)).cloned();
-        if self.shift > 0 {
+        if !self.shift.is_zero() {
             on_segments(pad, |_| Some(TimeSegment::new()));
             self.shift_times(pad, of_track(&self.early).unwrap_or_default());
         }
         if let Some(times) = of_track(&self.prores) {
             let times = Mutex::new(times);
             on_buffers(pad, move |_, buffer| {
-                let time = lock(&times).pop_front().and_then(|time| u64::try_from(time).ok());
-                buffer.make_mut().set_pts(time.map(gst::ClockTime::from_nseconds));
+                buffer.make_mut().set_pts(lock(&times).pop_front());
                 true
             });
         }
     }
 
     /// Gives the first packets at a pad the times `early`, and shifts those of the others.
-    fn shift_times(&self, pad: &gst::Pad, early: VecDeque<i64>) {
+    fn shift_times(&self, pad: &gst::Pad, early: VecDeque<gst::ClockTime>) {
         let (early, shift) = (Mutex::new(early), self.shift);
         on_buffers(pad, move |_, buffer| {
             // Headers have no timestamps.
             if buffer.pts().or(buffer.dts()).is_some() {
                 let early = lock(&early).pop_front();
-                let moved = |time: gst::ClockTime| {
-                    let time = early.unwrap_or((time.nseconds() as i64).saturating_add(shift));
-                    gst::ClockTime::from_nseconds(time as u64)
-                };
+                let moved = |time: gst::ClockTime| early.unwrap_or(time.saturating_add(shift));
                 let buffer = buffer.make_mut();
                 buffer.set_pts(buffer.pts().map(moved));
                 buffer.set_dts(buffer.dts().map(moved));
@@ -128,11 +124,17 @@ impl Times {
     }
 }
 
+/// A time of a packet, or 0 if that is negative.
+fn from_nanoseconds(time: i64) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(time.max(0) as u64)
+}
+
 /// Whether frames start at 0 and are equally long.
-fn are_even(times: &[i64]) -> bool {
-    let steps = times.len().saturating_sub(1).max(1) as i64;
-    let step = (times.last().unwrap_or(&0) - times.first().unwrap_or(&0)) as f64 / steps as f64;
-    (0..).zip(times).all(|(i, time)| (*time as f64 - step * f64::from(i)).abs() <= TOLERANCE)
+fn are_even(times: &[gst::ClockTime]) -> bool {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else { return true };
+    let steps = times.len().saturating_sub(1).max(1) as u64;
+    let even = |i| last.saturating_sub(*first).mul_div_round(i, steps);
+    (0..).zip(times).all(|(i, time)| even(i).is_some_and(|even| even.absdiff(*time) <= TOLERANCE))
 }
 
 #[cfg(test)]
@@ -147,8 +149,10 @@ mod tests {
 
     #[test]
     fn even_times_need_no_correction() {
-        let is_even =
-            |times: &[i64]| are_even(&times.iter().map(|t| t * 1_000_000).collect::<Vec<_>>());
+        let is_even = |times: &[u64]| {
+            let times = times.iter().copied().map(gst::ClockTime::from_mseconds);
+            are_even(&times.collect::<Vec<_>>())
+        };
         assert!(is_even(&[]) && is_even(&[0]) && is_even(&[0, 33, 67, 100, 133]));
         assert!(!is_even(&[0, 33, 100, 133]) && !is_even(&[500, 533, 567]));
     }
