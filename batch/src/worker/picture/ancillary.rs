@@ -18,10 +18,7 @@ use img_parts::{
 use super::{jpeg, photoshop, tiff, xmp};
 use crate::{
     picture::PictureFormat,
-    worker::containers::{
-        bytes::Reader,
-        isobmff::image::{Others, Properties},
-    },
+    worker::containers::{bytes::Reader, isobmff::image::HeifImage},
 };
 
 /// PNG chunks that also apply to the output.
@@ -75,8 +72,8 @@ impl Ancillary {
 
     fn of_heif(bytes: &[u8], is_kept: bool) -> Self {
         let mut found = Self::default();
-        let Properties { color, depth, is_hdr, .. } = Properties::of(bytes);
-        match color {
+        let image = HeifImage::read(bytes);
+        match image.color {
             Some([primaries, transfer]) if is_kept => {
                 // The matrix is that of RGB, and the range is full.
                 found.chunks.push(PngChunk::new(*b"cICP", vec![primaries, transfer, 0, 1].into()));
@@ -84,17 +81,16 @@ impl Ancillary {
             Some(_) => found.lose("colour space"),
             None => {}
         }
-        if is_hdr {
+        if image.is_hdr {
             found.lose("HDR metadata");
         }
-        if depth > 8 {
-            found.losses.push(format!("its {depth}-bit colours become 8-bit"));
+        if image.depth > 8 {
+            found.losses.push(format!("its {}-bit colours become 8-bit", image.depth));
         }
-        let others = Others::of(bytes);
         let notes = [
-            (others.images, OTHER_PICTURES),
-            (others.video, jpeg::VIDEO_LOST),
-            (others.frames, "is animated, but only its first frame is translated"),
+            (image.has_others, OTHER_PICTURES),
+            (image.has_video, jpeg::VIDEO_LOST),
+            (image.has_frames, "is animated, but only its first frame is translated"),
         ];
         let notes = notes.iter().filter(|(is_there, _)| *is_there);
         found.losses.extend(notes.map(|(_, note)| (*note).to_owned()));

@@ -4,9 +4,9 @@
 
 use std::sync::mpsc;
 
-use ::image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 use anyhow::{Context, Result, anyhow};
 use gdk_pixbuf::{Pixbuf, PixbufError, PixbufLoader, glib, prelude::PixbufLoaderExt};
+use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
 use super::{
     Picture,
@@ -15,24 +15,25 @@ use super::{
 use crate::{
     picture::LACKS_HEIF,
     protocol::{Say, note},
-    worker::containers::isobmff::image::{self, Properties},
+    worker::containers::isobmff::image::{HeifImage, Unreadable},
 };
 
 /// The image in `bytes`. libheif applies the file's rotation; that of EXIF does not count (section 6.5.10).
 pub fn read(bytes: &[u8], say: Say) -> Result<Picture> {
     let decoded = decode(bytes)?;
-    let mut readable = |found: Option<Option<Vec<u8>>>, loss| {
-        if found == Some(None) {
+    let image = HeifImage::read(bytes);
+    let mut readable = |found: Result<_, Unreadable>, loss| {
+        found.unwrap_or_else(|Unreadable| {
             note(say, loss);
-        }
-        found.flatten()
+            None
+        })
     };
     let mut metadata = Metadata {
         icc: decoded.option("icc-profile").map(|profile| glib::base64_decode(&profile)),
-        exif: readable(image::exif(bytes), EXIF_LOST),
-        xmp: readable(image::xmp(bytes), XMP_LOST),
+        exif: readable(image.exif, EXIF_LOST),
+        xmp: readable(image.xmp, XMP_LOST),
     };
-    metadata.make_upright(Properties::of(bytes).is_turned, say);
+    metadata.make_upright(image.is_turned, say);
     Ok(Picture {
         pixels: pixels(&decoded).context("GdkPixbuf returned too few pixels")?,
         metadata,

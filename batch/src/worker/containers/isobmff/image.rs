@@ -2,7 +2,11 @@
 
 //! AVIF and HEIF images (ISO/IEC 23008-12): what they have besides pixels.
 
-use super::{find, index::brand, items::Items};
+use super::{
+    find,
+    index::brand,
+    items::{Item, Items},
+};
 use crate::worker::containers::bytes::Reader;
 
 /// Major brands of images and of image sequences.
@@ -11,9 +15,9 @@ const BRANDS: [&[u8]; 10] =
 /// Those of image sequences.
 const SEQUENCES: &[&[u8]] = BRANDS.split_at(7).1;
 
-/// The properties of the image that is shown.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Properties {
+/// The image that a file shows, without its pixels, and what else is in the file.
+#[derive(Debug)]
+pub struct HeifImage {
     /// Primaries and transfer function (ITU-T H.273), unless they are those of sRGB.
     pub color: Option<[u8; 2]>,
     /// Bits per component; 0 if the file does not say.
@@ -22,68 +26,67 @@ pub struct Properties {
     pub is_turned: bool,
     /// Whether it describes its mastering display or its light levels.
     pub is_hdr: bool,
+    pub exif: Result<Option<Vec<u8>>, Unreadable>,
+    pub xmp: Result<Option<Vec<u8>>, Unreadable>,
+    /// Whether there are other images, such as a gain map or a depth map.
+    pub has_others: bool,
+    /// Whether there is a video of the moment.
+    pub has_video: bool,
+    /// Whether there are further frames.
+    pub has_frames: bool,
 }
 
-/// What a file has besides the image that is shown.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Others {
-    /// Images such as a gain map or a depth map.
-    pub images: bool,
-    /// A video of the moment.
-    pub video: bool,
-    /// Further frames.
-    pub frames: bool,
-}
+/// Metadata that are compressed, damaged or in another file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unreadable;
 
-impl Properties {
-    pub fn of(file: &[u8]) -> Self {
-        let Some(items) = Items::of(file) else { return Self::default() };
-        let mut found = Self::default();
+impl HeifImage {
+    pub fn read(file: &[u8]) -> Self {
+        let items = Items::of(file);
+        let metadata = |is_such: fn(&Item<'_>) -> bool| {
+            let items = items.as_ref()?;
+            items.describing(is_such).map(|item| items.data(item).ok_or(Unreadable))
+        };
+        let exif = metadata(|item| item.kind == b"Exif").transpose();
+        let mut image = Self {
+            color: None,
+            depth: 0,
+            is_turned: false,
+            is_hdr: false,
+            exif: exif.and_then(|exif| exif.map(after_offset).transpose()),
+            xmp: metadata(|item| item.content == b"application/rdf+xml").transpose(),
+            has_others: items.as_ref().is_some_and(Items::has_others),
+            has_video: find(file, &[b"mpvd"]).is_some(),
+            has_frames: brand(file).is_some_and(|brand| SEQUENCES.contains(&brand)),
+        };
+        items.iter().for_each(|items| image.read_properties(items));
+        image
+    }
+
+    fn read_properties(&mut self, items: &Items<'_>) {
         // Its own come after those of its parts, which may have some that it lacks.
         let parts = items.tile().into_iter().chain([items.primary]);
         for (kind, property) in parts.flat_map(|id| items.properties(id)) {
             match kind {
-                b"pixi" => found.depth = property.get(5).copied().unwrap_or(0),
-                b"irot" => found.is_turned = property.first().is_some_and(|turns| turns & 1 == 1),
-                b"clli" | b"mdcv" => found.is_hdr = true,
+                b"pixi" => self.depth = property.get(5).copied().unwrap_or(0),
+                b"irot" => self.is_turned = property.first().is_some_and(|turns| turns & 1 == 1),
+                b"clli" | b"mdcv" => self.is_hdr = true,
                 b"colr" if property.starts_with(b"nclx") => {
                     let mut fields = Reader::at(property, 4);
                     let color = [fields.big(2), fields.big(2)].map(|code| code.unwrap_or(2) as u8);
-                    found.color = Some(color).filter(|color| !is_srgb(*color));
+                    self.color = Some(color).filter(|color| !is_srgb(*color));
                 }
                 _ => {}
             }
         }
-        found
     }
 }
 
-impl Others {
-    pub fn of(file: &[u8]) -> Self {
-        Self {
-            images: Items::of(file).is_some_and(|items| items.has_others()),
-            video: find(file, &[b"mpvd"]).is_some(),
-            frames: brand(file).is_some_and(|brand| SEQUENCES.contains(&brand)),
-        }
-    }
-}
-
-/// The EXIF of the image that is shown. `Some(None)` if it cannot be read.
-pub fn exif(file: &[u8]) -> Option<Option<Vec<u8>>> {
-    let items = Items::of(file)?;
-    let item = items.describing(|item| item.kind == b"Exif")?;
-    let after_offset = |data: Vec<u8>| {
-        let offset = Reader(&data).big(4)? as usize;
-        Some(data.get(offset.checked_add(4)?..)?.to_vec())
-    };
-    Some(items.data(item).and_then(after_offset))
-}
-
-/// Its XMP. `Some(None)` if it cannot be read.
-pub fn xmp(file: &[u8]) -> Option<Option<Vec<u8>>> {
-    let items = Items::of(file)?;
-    let item = items.describing(|item| item.content == b"application/rdf+xml")?;
-    Some(items.data(item))
+/// EXIF from its offset on, with which the `data` of its item begin.
+fn after_offset(data: Vec<u8>) -> Result<Vec<u8>, Unreadable> {
+    let offset = Reader(&data).big(4).ok_or(Unreadable)? as usize;
+    let exif = offset.checked_add(4).and_then(|start| data.get(start..));
+    exif.map(<[u8]>::to_vec).ok_or(Unreadable)
 }
 
 /// Whether a file that starts with `head` is an AVIF or HEIF image.
@@ -157,19 +160,30 @@ mod tests {
     #[test]
     fn properties_and_metadata_are_those_of_the_photograph() {
         let file = photograph(GAIN_MAP);
-        let expected = Properties { depth: 10, is_turned: true, ..Properties::default() };
-        assert_eq!(Properties::of(&file), expected);
-        assert_eq!(xmp(&file), Some(Some(b"ours".to_vec())));
-        assert_eq!(exif(&file), None);
-        let cut = &file[..file.len() - 5];
-        assert_eq!((Properties::of(cut), xmp(cut)), (Properties::default(), None));
+        let image = HeifImage::read(&file);
+        assert_eq!((image.color, image.depth, image.is_turned), (None, 10, true));
+        assert!(!image.is_hdr);
+        assert_eq!((image.exif, image.xmp), (Ok(None), Ok(Some(b"ours".to_vec()))));
+        let cut = HeifImage::read(&file[..file.len() - 5]);
+        assert_eq!((cut.depth, cut.is_turned, cut.xmp), (0, false, Ok(None)));
+    }
+
+    #[test]
+    fn exif_that_is_cut_is_unreadable() {
+        let exif = |data: &[u8]| after_offset(data.to_vec());
+        assert_eq!(exif(b"\0\0\0\x02..MM"), Ok(b"MM".to_vec()));
+        assert_eq!((exif(b"\0\0\0\x09.."), exif(b"\0")), (Err(Unreadable), Err(Unreadable)));
     }
 
     #[test]
     fn alpha_belongs_to_the_photograph_and_a_gain_map_does_not() {
-        assert!(Others::of(&photograph(GAIN_MAP)).images);
-        assert_eq!(Others::of(&photograph(ALPHA)), Others::default());
+        assert!(HeifImage::read(&photograph(GAIN_MAP)).has_others);
+        let others = |file: &[u8]| {
+            let image = HeifImage::read(file);
+            (image.has_others, image.has_video, image.has_frames)
+        };
+        assert_eq!(others(&photograph(ALPHA)), (false, false, false));
         let with_video = [photograph(ALPHA), boxed(b"mpvd", b"video")].concat();
-        assert_eq!(Others::of(&with_video), Others { video: true, ..Others::default() });
+        assert_eq!(others(&with_video), (false, true, false));
     }
 }
