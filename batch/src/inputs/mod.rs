@@ -35,6 +35,7 @@ pub struct Found {
     pub skipped: Vec<(PathBuf, String)>,
 }
 
+/// Finds the input files. It is used once.
 pub struct Finder<'a> {
     options: &'a Options,
     destination: &'a Destination,
@@ -43,6 +44,7 @@ pub struct Finder<'a> {
     /// Files that are older than this are left out.
     newer: Option<SystemTime>,
     outputs: Outputs,
+    found: Found,
 }
 
 impl<'a> Finder<'a> {
@@ -50,22 +52,23 @@ impl<'a> Finder<'a> {
         options.name.as_deref().map_or(Ok(()), name::check)?;
         let newer = options.newer.as_deref().map(newer::time).transpose()?;
         let out = destination.folder.canonicalize().ok();
-        Ok(Self { options, destination, out, newer, outputs: Outputs::default() })
+        let (outputs, found) = (Outputs::default(), Found::default());
+        Ok(Self { options, destination, out, newer, outputs, found })
     }
 
-    pub fn find(&self) -> Result<Found> {
-        let mut found = Found::default();
-        for input in &self.options.inputs {
+    pub fn find(mut self) -> Result<Found> {
+        let options = self.options;
+        for input in &options.inputs {
             let path = Path::new(input);
             if input == "-" {
-                self.add_list(&mut found)?;
+                self.add_list()?;
             } else if let Some(pattern) = input.to_str().filter(|_| is_pattern(input)) {
-                self.add_matches(pattern, &mut found).with_context(|| format!("'{pattern}'"))?;
+                self.add_matches(pattern).with_context(|| format!("'{pattern}'"))?;
             } else {
-                self.add(path, Path::new(path.file_name().unwrap_or_default()), &mut found);
+                self.add(path, Path::new(path.file_name().unwrap_or_default()));
             }
         }
-        let Found { items, mut skipped } = found;
+        let Found { items, mut skipped } = std::mem::take(&mut self.found);
         skipped.extend(self.outputs.notes());
         if items.is_empty() {
             let skipped =
@@ -73,7 +76,7 @@ impl<'a> Finder<'a> {
             let skipped: String = skipped.take(3).collect();
             bail!("no video or image in the inputs matches the options{skipped}");
         }
-        let samples = items.into_iter().flat_map(|item| item.sampled(self.options.sample));
+        let samples = items.into_iter().flat_map(|item| item.sampled(options.sample));
         let mut items = self.without_conflicts(samples.collect());
         for item in &mut items {
             if let Err(error) = check_names(&item.output, 0) {
@@ -83,7 +86,7 @@ impl<'a> Finder<'a> {
         Ok(Found { items, skipped })
     }
 
-    fn push(&self, input: PathBuf, mut relative: PathBuf, items: &mut Vec<Item>) {
+    fn push(&mut self, input: PathBuf, mut relative: PathBuf) {
         let below_base = self.options.base.as_ref().and_then(|base| {
             let (base, input) = (base.canonicalize().ok()?, std::path::absolute(&input).ok()?);
             let input = input.parent()?.canonicalize().ok()?.join(input.file_name()?);
@@ -97,14 +100,14 @@ impl<'a> Finder<'a> {
         }
         let mut item = self.item(input, relative);
         item.problem = problem.or(item.problem);
-        items.push(item);
+        self.found.items.push(item);
     }
 
     /// Adds a file or folder that a search cannot read, as one failure.
-    fn push_unreadable(&self, path: PathBuf, relative: PathBuf, cause: String, found: &mut Found) {
+    fn push_unreadable(&mut self, path: PathBuf, relative: PathBuf, cause: String) {
         let mut item = self.item(path, relative);
         item.problem = Some(cause);
-        found.items.push(item);
+        self.found.items.push(item);
     }
 
     fn item(&self, input: PathBuf, relative: PathBuf) -> Item {

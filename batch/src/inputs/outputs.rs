@@ -3,7 +3,6 @@
 //! Outputs of earlier runs, which a search leaves out.
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
 };
@@ -17,27 +16,26 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Outputs {
     /// Whether a folder has records.
-    known: RefCell<HashMap<PathBuf, bool>>,
+    known: HashMap<PathBuf, bool>,
     /// How many outputs were found in each.
-    found: RefCell<BTreeMap<PathBuf, u64>>,
+    found: BTreeMap<PathBuf, u64>,
 }
 
 impl Outputs {
     /// Whether `path`, which a search of `folder` has found, is an output that a folder below `folder` has a record of.
-    pub fn have(&self, path: &Path, folder: &Path) -> bool {
+    pub fn have(&mut self, path: &Path, folder: &Path) -> bool {
         let below = path.ancestors().skip(1).take_while(|above| *above != folder);
         let of = below.filter(|out| *out != Path::new("")).find(|out| self.has(path, out));
         if let Some(out) = of {
-            *self.found.borrow_mut().entry(out.to_owned()).or_default() += 1;
+            *self.found.entry(out.to_owned()).or_default() += 1;
         }
         of.is_some()
     }
 
     /// Whether `path` is an output that the folder `out` has a record of.
-    pub fn has(&self, path: &Path, out: &Path) -> bool {
-        let mut known = self.known.borrow_mut();
+    pub fn has(&mut self, path: &Path, out: &Path) -> bool {
         let has_records =
-            *known.entry(out.to_owned()).or_insert_with(|| out.join(OWN_FOLDER).is_dir());
+            *self.known.entry(out.to_owned()).or_insert_with(|| out.join(OWN_FOLDER).is_dir());
         has_records && path.strip_prefix(out).is_ok_and(|below| is_output(out, below))
     }
 
@@ -48,6 +46,6 @@ impl Outputs {
             let advice = "to translate them, give this folder as an input";
             (out.clone(), format!("holds {outputs} of an earlier run, left out; {advice}"))
         };
-        self.found.borrow().iter().map(note).collect()
+        self.found.iter().map(note).collect()
     }
 }

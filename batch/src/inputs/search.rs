@@ -11,24 +11,27 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use walkdir::WalkDir;
 
-use super::{Finder, Found, list, newer, undecodable};
+use super::{Finder, list, newer, undecodable};
 use crate::{container::is_video_name, files::unreadable, picture::PictureFormat};
 
 impl Finder<'_> {
-    pub(super) fn add_list(&self, found: &mut Found) -> Result<()> {
+    pub(super) fn add_list(&mut self) -> Result<()> {
         let mut text = Vec::new();
         io::stdin().lock().read_to_end(&mut text).context("cannot read the list")?;
         let out = self.out_of_search(Path::new("."));
         for path in list::paths(&text) {
             let relative = list::place(&path);
-            if !is_in(&path, out) && self.is_chosen(&path, &relative) && !self.is_own(&path) {
-                self.add(&path, &relative, found);
+            if !is_in(&path, out.as_deref())
+                && self.is_chosen(&path, &relative)
+                && !self.is_own(&path)
+            {
+                self.add(&path, &relative);
             }
         }
         Ok(())
     }
 
-    pub(super) fn add_matches(&self, pattern: &str, found: &mut Found) -> Result<()> {
+    pub(super) fn add_matches(&mut self, pattern: &str) -> Result<()> {
         let is_fixed =
             |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
         let fixed: PathBuf = Path::new(pattern).components().take_while(is_fixed).collect();
@@ -42,7 +45,7 @@ impl Finder<'_> {
                     let place = error.path().to_owned();
                     let relative = place.strip_prefix(&fixed).unwrap_or(&place).to_owned();
                     let cause = unreadable(&place, error.error());
-                    self.push_unreadable(place, relative, cause, found);
+                    self.push_unreadable(place, relative, cause);
                     has_matches = true;
                     continue;
                 }
@@ -52,8 +55,8 @@ impl Finder<'_> {
             let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
             let is_hidden = relative.iter().any(is_hidden);
             let is_near = relative.components().count() <= self.max_depth();
-            if !is_hidden && is_near && !path.is_dir() && !is_in(&path, out) {
-                self.sort(path, relative, &fixed, found);
+            if !is_hidden && is_near && !path.is_dir() && !is_in(&path, out.as_deref()) {
+                self.sort(path, relative, &fixed);
             }
         }
         ensure!(has_matches, "matches no video or image");
@@ -61,13 +64,13 @@ impl Finder<'_> {
     }
 
     /// Adds the file `path` at `relative`, or all files of the folder `path`.
-    pub(super) fn add(&self, path: &Path, relative: &Path, found: &mut Found) {
+    pub(super) fn add(&mut self, path: &Path, relative: &Path) {
         if !path.is_dir() {
-            return self.push(path.to_owned(), relative.to_owned(), &mut found.items);
+            return self.push(path.to_owned(), relative.to_owned());
         }
         let out = self.out_of_search(path);
         let is_wanted = |entry: &walkdir::DirEntry| {
-            let is_out = || entry.file_type().is_dir() && is_in(entry.path(), out);
+            let is_out = || entry.file_type().is_dir() && is_in(entry.path(), out.as_deref());
             entry.depth() == 0 || !(is_hidden(entry.file_name()) || is_out())
         };
         let walk = WalkDir::new(path).follow_links(true).max_depth(self.max_depth());
@@ -76,7 +79,7 @@ impl Finder<'_> {
                 Ok(entry) if entry.file_type().is_dir() => {}
                 Ok(entry) => {
                     let relative = entry.path().strip_prefix(path).unwrap_or(relative).to_owned();
-                    self.sort(entry.into_path(), relative, path, found);
+                    self.sort(entry.into_path(), relative, path);
                 }
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_owned();
@@ -96,26 +99,26 @@ impl Finder<'_> {
                         Some(error) => unreadable(&place, error),
                         None => format!("cannot be read: {error}"),
                     };
-                    self.push_unreadable(place, relative, cause, found);
+                    self.push_unreadable(place, relative, cause);
                 }
             }
         }
     }
 
     /// Adds a file that a search of `folder` has found, if it has the extension of a video or an image and is no output.
-    fn sort(&self, path: PathBuf, relative: PathBuf, folder: &Path, found: &mut Found) {
+    fn sort(&mut self, path: PathBuf, relative: PathBuf, folder: &Path) {
         let is_wanted = is_known(&path) && self.is_chosen(&path, &relative);
         if !is_wanted || self.is_own(&path) || self.outputs.have(&path, folder) {
             return;
         }
         match undecodable::cause(&path) {
-            Some(cause) => found.skipped.push((path, cause)),
-            None => self.push(path, relative, &mut found.items),
+            Some(cause) => self.found.skipped.push((path, cause)),
+            None => self.push(path, relative),
         }
     }
 
     /// Whether a file that a search has found is an output of an earlier run into the same folder.
-    fn is_own(&self, path: &Path) -> bool {
+    fn is_own(&mut self, path: &Path) -> bool {
         let folder = path.parent().and_then(|parent| parent.canonicalize().ok());
         let place = folder.zip(path.file_name()).map(|(folder, name)| folder.join(name));
         self.out.as_ref().zip(place).is_some_and(|(out, place)| self.outputs.has(&place, out))
@@ -141,8 +144,8 @@ impl Finder<'_> {
     }
 
     /// The folder of the outputs, which a search of `folder` skips unless `folder` lies in it.
-    fn out_of_search(&self, folder: &Path) -> Option<&Path> {
-        self.out.as_deref().filter(|out| !is_in(folder, Some(out)))
+    fn out_of_search(&self, folder: &Path) -> Option<PathBuf> {
+        self.out.clone().filter(|out| !is_in(folder, Some(out)))
     }
 }
 
