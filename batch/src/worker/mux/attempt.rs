@@ -73,9 +73,8 @@ impl Attempt<'_> {
             media: self.media,
             actions: self.actions,
             window: self.window,
-            pipeline: pipeline.gst(),
+            pipeline: &pipeline,
             muxer: &muxer,
-            packets: pipeline.tally("packets written"),
             observations: Observations::default(),
         };
         let tracks = self.tracks(&pipeline)?;

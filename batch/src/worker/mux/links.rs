@@ -9,9 +9,8 @@ use super::{
     branch,
     mapping::Action,
     muxer::{MuxPad, Muxer},
-    observations::{AudioObservations, Observations},
+    observations::{AudioObservations, LinkedTrack, Observations},
     subtitles,
-    written::WrittenTrack,
 };
 use crate::{
     container::Container,
@@ -26,9 +25,11 @@ use crate::{
         pads::{
             clip::{Window, nanoseconds, place},
             probes::on_caps,
-            tally::Tally,
         },
-        pipeline::fault::{NO_DATA, TrackFault, track_name},
+        pipeline::{
+            Pipeline,
+            fault::{NO_DATA, TrackFault, track_name},
+        },
         probe::{Media, Track, demux::Source},
     },
 };
@@ -41,10 +42,8 @@ pub struct Links<'a> {
     pub actions: &'a [Action],
     /// The part of `media` that goes into the output.
     pub window: Window,
-    pub pipeline: &'a gst::Pipeline,
+    pub pipeline: &'a Pipeline,
     pub muxer: &'a Muxer,
-    /// Counts what the muxer gets.
-    pub packets: Tally,
     pub observations: Observations,
 }
 
@@ -67,7 +66,7 @@ impl Links<'_> {
                 (Action::Translate, source) => {
                     self.link_video(number, pad(video, "src")?, video_caps)?;
                     if let Some(source) = source {
-                        discard(self.pipeline, &source.pad)?;
+                        discard(self.pipeline.gst(), &source.pad)?;
                     }
                 }
                 (Action::Drop, _) => {}
@@ -80,7 +79,7 @@ impl Links<'_> {
             }
         }
         for source in sources {
-            self.observations.dropped.watch(&discard(self.pipeline, &source.pad)?);
+            self.observations.dropped.watch(&discard(self.pipeline.gst(), &source.pad)?);
         }
         // Last: segments flow at once, and after that the muxer accepts no more tracks.
         video.set_locked_state(false);
@@ -93,13 +92,12 @@ impl Links<'_> {
         if let Some(language) = tags.get::<gst::tags::LanguageCode>() {
             let tags = make("taginject")?;
             tags.set_property("tags", format!("language-code={}", language.get()));
-            add(self.pipeline, &tags)?;
+            add(self.pipeline.gst(), &tags)?;
             video.link(&pad(&tags, "sink")?)?;
             video = pad(&tags, "src")?;
         }
         let pad = self.muxer.link_video(&video, &how)?;
-        let written = WrittenTrack::new(number, Action::Translate, None);
-        self.watch(written, pad, AudioObservations::default());
+        self.watch(number, &Action::Translate, None, pad, AudioObservations::default());
         Ok(())
     }
 
@@ -107,7 +105,7 @@ impl Links<'_> {
         let (container, track) = (self.muxer.container, &self.media.tracks[number]);
         let queue = wide_queue()?;
         queue.set_property("name", track_name(number) + "queue");
-        add(self.pipeline, &queue)?;
+        add(self.pipeline.gst(), &queue)?;
         let start = pad(&queue, "sink")?;
         place(&start, self.window_of(track, action));
         source.link(&start)?;
@@ -144,7 +142,7 @@ impl Links<'_> {
         }
         let is_carried = matches!(action, Action::Copy(how) if how.carrier.is_some());
         let caps = is_carried.then(|| track.caps.clone());
-        self.watch(WrittenTrack::new(number, action.clone(), caps), end, audio);
+        self.watch(number, action, caps, end, audio);
         Ok(())
     }
 
@@ -164,14 +162,25 @@ impl Links<'_> {
         how: &MuxPad,
     ) -> Result<gst::Pad> {
         branch.bin.set_property("name", track_name(number) + "branch");
-        add(self.pipeline, branch.bin.upcast_ref())?;
+        add(self.pipeline.gst(), branch.bin.upcast_ref())?;
         queued.link(&branch.sink()?)?;
         self.muxer.link(&branch.src()?, how)
     }
 
-    fn watch(&mut self, track: WrittenTrack, pad: gst::Pad, audio: AudioObservations) {
-        self.packets.watch(&pad);
-        self.observations.watch(track, pad, audio);
+    /// Watches a track that is linked to this pad of the muxer; `caps` are its own if the muxer gets it as a track of
+    /// another codec.
+    fn watch(
+        &mut self,
+        number: usize,
+        action: &Action,
+        caps: Option<gst::Caps>,
+        pad: gst::Pad,
+        audio: AudioObservations,
+    ) {
+        let passed = self.pipeline.tally("packets written");
+        passed.watch(&pad);
+        let linked = LinkedTrack { number, action: action.clone(), caps, pad, passed, audio };
+        self.observations.linked.push(linked);
     }
 }
 

@@ -178,32 +178,25 @@ impl Muxer {
 
     /// Links `track`, through the parser of `how`, to a new pad of the muxer, which is in a pipeline. Returns that pad.
     pub fn link(&self, track: &gst::Pad, how: &MuxPad) -> Result<gst::Pad> {
-        let pipeline = self.element.parent().and_downcast::<gst::Pipeline>();
-        let pipeline = &pipeline.context("the muxer is not in a pipeline")?;
         let mut track = track.clone();
-        if let Some(factory) = &how.parser {
-            let parser = factory.create().build()?;
-            add(pipeline, &parser)?;
-            track.link(&pad(&parser, "sink")?)?;
-            track = pad(&parser, "src")?;
-        }
-        if how.loses_layout {
-            let setter = gst::parse::bin_from_description(WITHOUT_LAYOUT, true)?;
-            add(pipeline, setter.upcast_ref())?;
-            track.link(&pad(setter.upcast_ref(), "sink")?)?;
-            track = pad(setter.upcast_ref(), "src")?;
-        }
-        if let Some(caps) = &how.carrier {
-            let setter = make("capssetter")?;
-            setter.set_property("replace", true);
-            setter.set_property("join", false);
-            setter.set_property("caps", caps);
-            add(pipeline, &setter)?;
+        let parser = how.parser.as_ref().map(|parser| parser.name().to_string());
+        let layout = how.loses_layout.then(|| WITHOUT_LAYOUT.to_owned());
+        let carrier = |caps| format!("capssetter replace=true join=false caps=\"{caps}\"");
+        let carrier = how.carrier.as_ref().map(carrier);
+        if carrier.is_some() {
             // A demuxer has read the colours of DVD subtitles from the data of the codec. The muxer would write them there
             // again, with other values.
             drop_events(&track, |_, event| event.has_name("application/x-gst-dvd"));
-            track.link(&pad(&setter, "sink")?)?;
-            track = pad(&setter, "src")?;
+        }
+        let parts: Vec<_> = [parser, layout, carrier].into_iter().flatten().collect();
+        if !parts.is_empty() {
+            let pipeline = self.element.parent().and_downcast::<gst::Pipeline>();
+            let pipeline = pipeline.context("the muxer is not in a pipeline")?;
+            let bin = gst::parse::bin_from_description(&parts.join(" ! "), true)?;
+            let bin = bin.upcast_ref();
+            add(&pipeline, bin)?;
+            track.link(&pad(bin, "sink")?)?;
+            track = pad(bin, "src")?;
         }
         let sink = self.element.request_pad(&how.template, None, None);
         let sink = sink.with_context(|| format!("{} has no pad left", self.element.name()))?;

@@ -27,13 +27,30 @@ use crate::{
 const CHANGED_FORM: &str = "its channel count or sample rate changes midway";
 
 /// A track that is linked to the muxer.
-struct LinkedTrack {
-    track: WrittenTrack,
+pub struct LinkedTrack {
+    /// Its number in the input.
+    pub number: usize,
+    pub action: Action,
+    /// Its own caps, if the muxer gets it as a track of another codec.
+    pub caps: Option<gst::Caps>,
     /// Its pad of the muxer.
-    pad: gst::Pad,
+    pub pad: gst::Pad,
     /// What has passed that pad.
-    passed: Tally,
-    audio: AudioObservations,
+    pub passed: Tally,
+    pub audio: AudioObservations,
+}
+
+impl LinkedTrack {
+    /// What has been written. Call it while the pad still has its caps.
+    fn written(&self) -> WrittenTrack {
+        let caps = self.pad.current_caps();
+        WrittenTrack {
+            number: self.number,
+            action: self.action.clone(),
+            caps: caps.map(|caps| self.caps.clone().unwrap_or(caps)),
+            passed: self.passed.get(),
+        }
+    }
 }
 
 /// What happens to an audio track before it is converted.
@@ -70,29 +87,16 @@ impl AudioObservations {
 /// What happens to the tracks while the pipeline runs.
 #[derive(Default)]
 pub struct Observations {
-    linked: Vec<LinkedTrack>,
+    pub linked: Vec<LinkedTrack>,
     /// Counts the tracks that are left out.
     pub dropped: Tally,
 }
 
 impl Observations {
-    /// Watches a track that is linked to this pad of the muxer; `track` has its caps only if the muxer gets it as a track
-    /// of another codec.
-    pub fn watch(&mut self, track: WrittenTrack, pad: gst::Pad, audio: AudioObservations) {
-        let passed = Tally::default();
-        passed.watch(&pad);
-        self.linked.push(LinkedTrack { track, pad, passed, audio });
-    }
-
     /// The tracks that were written. Call it while the pads still have their caps.
-    pub fn written(self) -> Written {
-        let written = |LinkedTrack { track, pad, passed, .. }: LinkedTrack| WrittenTrack {
-            caps: pad.current_caps().map(|caps| track.caps.unwrap_or(caps)),
-            passed: passed.get(),
-            ..track
-        };
-        let dropped_end = self.dropped.get().end;
-        Written { tracks: self.linked.into_iter().map(written).collect(), dropped_end }
+    pub fn written(&self) -> Written {
+        let tracks = self.linked.iter().map(LinkedTrack::written).collect();
+        Written { tracks, dropped_end: self.dropped.get().end }
     }
 
     /// Replaces an error by that of the track that caused it: one without data, or one that is copied and changes its
@@ -100,23 +104,23 @@ impl Observations {
     pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let empty = self.linked.iter().find(|linked| linked.pad.current_caps().is_none());
         if let Some(empty) = empty.filter(|_| error.to_string() == NO_DATA) {
-            return empty.track.fault(NO_DATA);
+            return empty.written().fault(NO_DATA);
         }
         let named = error.downcast_ref::<TrackFault>().map(|fault| fault.track);
         let changed = self.linked.iter().find(|linked| {
             // The error of Matroska's muxer does not name the track.
             linked.audio.has_changed()
-                && matches!(linked.track.action, Action::Copy(_))
-                && named.is_none_or(|named| named == linked.track.number)
+                && matches!(linked.action, Action::Copy(_))
+                && named.is_none_or(|named| named == linked.number)
         });
-        changed.map_or(error, |changed| changed.track.fault(CHANGED_FORM))
+        changed.map_or(error, |changed| changed.written().fault(CHANGED_FORM))
     }
 
     pub fn notices(&self) -> Vec<String> {
         let (mut changed, mut gaps) = (Vec::new(), Vec::new());
         for linked in &self.linked {
-            let track = format!("track {}", linked.track.number + 1);
-            if linked.audio.has_changed() && matches!(linked.track.action, Action::Encode) {
+            let track = format!("track {}", linked.number + 1);
+            if linked.audio.has_changed() && matches!(linked.action, Action::Encode) {
                 changed.push(format!(
                     "{track}: {CHANGED_FORM}; all of it is converted to the initial ones"
                 ));

@@ -18,11 +18,6 @@ pub struct WrittenTrack {
 }
 
 impl WrittenTrack {
-    /// A track of which nothing is written yet.
-    pub fn new(number: usize, action: Action, caps: Option<gst::Caps>) -> Self {
-        Self { number, action, caps, passed: Passed::default() }
-    }
-
     /// Whether it is the translated video.
     pub fn is_video(&self) -> bool {
         matches!(self.action, Action::Translate)
