@@ -62,9 +62,8 @@ struct Video {
     total: Option<u64>,
     /// Unfinished segments.
     left: usize,
-    /// Frames of finished segments and of those in progress.
-    finished: u64,
-    running: Vec<(usize, u64)>,
+    /// Frames of each segment that are translated.
+    frames: Vec<u64>,
     /// Set if the file must be translated in one segment.
     is_uncut: bool,
 }

@@ -51,14 +51,18 @@ impl File<'_> {
     }
 
     fn begin_segments(self, segments: Segments, total: Option<u64>) {
-        let all = 0..segments.spans.len();
-        let (finished, open): (Vec<_>, Vec<_>) =
-            all.partition(|&segment| segments.finished(segment).is_some());
+        let mut frames = vec![0; segments.spans.len()];
+        let mut open = Vec::new();
+        for (segment, span) in segments.spans.iter().enumerate() {
+            match segments.finished(segment) {
+                Some(_) => frames[segment] = span.frames.unwrap_or(0),
+                None => open.push(segment),
+            }
+        }
         let video = Video {
             total: total.or_else(|| segments.spans.iter().map(|span| span.frames).sum()),
             left: open.len(),
-            finished: finished.iter().filter_map(|&segment| segments.spans[segment].frames).sum(),
-            running: Vec::new(),
+            frames,
             is_uncut: false,
             segments: Arc::new(segments),
         };
@@ -141,9 +145,8 @@ impl File<'_> {
     fn segment_progress(self, segment: usize, frames: u64, total: Option<u64>) {
         let mut state = self.state();
         let Some(video) = state.video() else { return };
-        video.running.retain(|(other, _)| *other != segment);
-        video.running.push((segment, frames));
-        let done = video.finished + video.running.iter().map(|(_, frames)| frames).sum::<u64>();
+        video.frames[segment] = frames;
+        let done = video.frames.iter().sum();
         let total = video.total.or(total);
         drop(state);
         self.run.events.progress(self.index, &self.item().input, done, total);
@@ -152,8 +155,7 @@ impl File<'_> {
     fn segment_ended(self, segment: usize, frames: Option<u64>) {
         let mut state = self.state();
         let Some(video) = state.video() else { return };
-        video.running.retain(|(other, _)| *other != segment);
-        video.finished += frames.unwrap_or(0);
+        video.frames[segment] = frames.unwrap_or(0);
         video.left = video.left.saturating_sub(1);
         if video.is_uncut {
             video.left = video.left.saturating_sub(self.run.queue.forget_segments(self.index));
