@@ -40,6 +40,11 @@ pub fn factory_name(element: &gst::Element) -> gst::glib::GString {
     element.factory().map(|factory| factory.name()).unwrap_or_default()
 }
 
+/// Whether an element is of this kind, such as a parser, or a decoder of video.
+pub fn is_kind(element: &gst::Element, kind: gst::ElementFactoryType) -> bool {
+    element.factory().is_some_and(|factory| factory.has_type(kind))
+}
+
 /// Creates an element of GStreamer; fails with what to install.
 pub fn make(factory: &str) -> Result<gst::Element> {
     let element = gst::ElementFactory::make(factory).build();

@@ -18,7 +18,7 @@ use crate::{
         elements::{
             QUEUE_BYTES,
             caps::{media_type, short_id},
-            is_of, pad,
+            is_kind, is_of, pad,
         },
         pads::probes::{drop_events, on_caps},
     },
@@ -136,13 +136,15 @@ fn resize(queue: &gst::Element, (bytes, buffers): (u32, u32)) {
 
 /// Whether `element` is a parser or an audio decoder after a demuxer.
 fn looks_for_frames(element: &gst::Element) -> bool {
-    let class = |element: &gst::Element| element.metadata("klass").unwrap_or_default().to_owned();
-    let own = class(element);
-    let is_candidate = own.contains("Parser") || (own.contains("Decoder") && own.contains("Audio"));
+    let is_candidate = is_kind(element, gst::ElementFactoryType::PARSER)
+        || is_kind(
+            element,
+            gst::ElementFactoryType::DECODER | gst::ElementFactoryType::MEDIA_AUDIO,
+        );
     let bin = element.parent().and_downcast::<gst::Bin>();
     is_candidate
         && bin.is_some_and(|bin| {
             let mut all = bin.iterate_elements().into_iter().flatten();
-            all.any(|other| other != *element && class(&other).contains("Demux"))
+            all.any(|other| other != *element && is_kind(&other, gst::ElementFactoryType::DEMUXER))
         })
 }

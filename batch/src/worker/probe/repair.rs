@@ -19,7 +19,7 @@ use crate::worker::{
     },
     elements::{
         caps::{PIXEL_ASPECT, colorimetry, field, media_type, with_aspect},
-        factory_name,
+        factory_name, is_kind,
     },
     pads::probes::{Replacement, on_caps, on_seeks, on_segments},
 };
@@ -154,9 +154,10 @@ fn prefer_colour_of_stream(pad: &gst::Pad) {
 
 /// Keeps the pixel aspect ratio of the container. Parsers and decoders of images output square pixels.
 fn keep_aspect(element: &gst::Element) {
-    let is_of_images = element.metadata("klass").is_some_and(|class| class.contains("Image"));
+    use gst::ElementFactoryType as Kind;
+    let of_images = Kind::PARSER | Kind::DECODER | Kind::MEDIA_IMAGE;
     let pads = element.static_pad("sink").zip(element.static_pad("src"));
-    let Some((sink, src)) = pads.filter(|_| is_of_images) else { return };
+    let Some((sink, src)) = pads.filter(|_| is_kind(element, of_images)) else { return };
     let sink = sink.downgrade();
     on_caps(&src, move |caps| {
         with_aspect(caps, field(&sink.upgrade()?.current_caps()?, PIXEL_ASPECT)?)

@@ -20,7 +20,7 @@ use gst::prelude::*;
 use crate::{
     lock::lock,
     worker::{
-        elements::pad,
+        elements::{is_kind, pad},
         pipeline::{decoder_errors, fault},
     },
 };
@@ -99,7 +99,7 @@ pub fn watch(input: &Path, source: &gst::Element, decoder: &gst::Bin) -> Result<
     })?;
     let found = state.clone();
     decoder.connect_deep_element_added(move |_, _, element| {
-        if element.metadata("klass").is_some_and(|class| class.contains("Demux")) {
+        if is_kind(element, gst::ElementFactoryType::DEMUXER) {
             watch_demuxer(element, &found);
         }
     });

@@ -13,7 +13,7 @@ use crate::{
     lock::lock,
     protocol::Span,
     worker::{
-        elements::{caps::short_id, is_of},
+        elements::{caps::short_id, is_kind, is_of},
         pads::{
             clip,
             probes::{on_buffers, on_segments},
@@ -45,17 +45,16 @@ impl Packets {
     pub fn watch(&self, pipeline: &Pipeline, id: &str) {
         let (demuxed, parsed) = (self.demuxed.clone(), self.parsed.clone());
         let (id, span, gaps) = (id.to_owned(), self.span.clone(), self.gaps.clone());
+        let of_video = gst::ElementFactoryType::DECODER | gst::ElementFactoryType::MEDIA_VIDEO;
         pipeline.gst().connect_deep_element_added(move |_, _, element| {
-            let class = element.metadata("klass").unwrap_or_default();
-            if class.contains("Demux") && is_packetized(element) {
+            if is_packetized(element) {
                 let (demuxed, id, span) = (demuxed.clone(), id.clone(), span.clone());
                 element.connect_pad_added(move |_, pad| {
                     if pad.stream_id().is_some_and(|stream| short_id(&stream) == id) {
                         clip::count_within(pad, &span, demuxed.clone());
                     }
                 });
-            } else if class.contains("Decoder")
-                && class.contains("Video")
+            } else if is_kind(element, of_video)
                 && let Some(sink) = element.static_pad("sink")
             {
                 let tally = Tally::default();
@@ -114,9 +113,9 @@ fn count_gaps(pad: &gst::Pad, gaps: Arc<AtomicU64>) {
     });
 }
 
-/// Whether a demuxer outputs one frame per buffer.
-fn is_packetized(demuxer: &gst::Element) -> bool {
+/// Whether this is a demuxer that outputs one frame per buffer.
+fn is_packetized(element: &gst::Element) -> bool {
     ["qtdemux", "matroskademux", "flvdemux", "avidemux", "asfdemux"]
         .iter()
-        .any(|name| is_of(demuxer, name))
+        .any(|name| is_of(element, name))
 }
