@@ -72,13 +72,26 @@ fn avi_audio(caps: &gst::StructureRef) -> Option<String> {
 pub fn codec_name(caps: &gst::Caps) -> String {
     let Some(first) = caps.structure(0) else { return "unknown data".to_owned() };
     if let Some(fourcc) = fourcc(first) {
-        return format!("the codec {fourcc}");
+        let is_audio = first.name().starts_with("audio/x-gst-fourcc-");
+        let what = if is_audio { "audio of the unknown codec" } else { "the codec" };
+        return format!("{what} {fourcc}");
     }
-    match first.name().as_str() {
+    let known = match first.name().as_str() {
+        WEBVTT => "WebVTT subtitles",
+        TRUE_HD_OR_PCM => "TrueHD or PCM, which GStreamer cannot tell apart",
+        "audio/x-unknown" => "audio of an unknown codec",
+        "audio/x-private-ts-lpcm" => "Blu-ray PCM",
+        "audio/x-ac4" => "AC-4",
+        "audio/x-smpte-302m" => "SMPTE 302M PCM",
+        "application/ttml+xml" => "TTML subtitles",
+        "application/x-unknown-subtitles" => "subtitles in an unknown format",
         // Its code is 0.
-        "video/x-avi-unknown" => return "raw video in its format".to_owned(),
+        "video/x-avi-unknown" => "raw video in its format",
         "audio/x-avi-unknown" => return avi_audio(first).unwrap_or("unknown audio".to_owned()),
-        _ => {}
+        _ => "",
+    };
+    if !known.is_empty() {
+        return known.to_owned();
     }
     let mut first = gst::Caps::builder_full().structure(first.to_owned()).build();
     first.fixate();

@@ -14,8 +14,7 @@ use crate::{
     worker::{
         containers::matroska::Codec,
         elements::caps::{
-            TRUE_HD_OR_PCM, WEBVTT, codec_name, has_decoder, has_element, is_raw, is_subtitles,
-            is_text,
+            WEBVTT, codec_name, has_decoder, has_element, is_raw, is_subtitles, is_text,
         },
         pipeline::fault::NO_DATA,
         probe::{Media, Track},
@@ -68,28 +67,11 @@ impl Mapping {
             let refusals: Vec<_> = refused.iter().filter(|(other, _)| *other == i).collect();
             let cause = refusals.last().map(|(_, cause)| cause.as_str());
             let (action, notice) = action(track, muxer, refusals.len(), cause);
-            let codec = codec_of(track);
+            let codec = codec_name(&track.caps);
             notices.extend(notice.map(|what| format!("track {}, {codec}, {what}", i + 1)));
             action
         });
         Self { actions: actions.collect(), notices }
-    }
-}
-
-fn codec_of(track: &Track) -> String {
-    match track.kind() {
-        WEBVTT => "WebVTT subtitles".to_owned(),
-        "audio/x-unknown" => "audio of an unknown codec".to_owned(),
-        "audio/x-private-ts-lpcm" => "Blu-ray PCM".to_owned(),
-        TRUE_HD_OR_PCM => "TrueHD or PCM, which GStreamer cannot tell apart".to_owned(),
-        "audio/x-ac4" => "AC-4".to_owned(),
-        "audio/x-smpte-302m" => "SMPTE 302M PCM".to_owned(),
-        "application/ttml+xml" => "TTML subtitles".to_owned(),
-        "application/x-unknown-subtitles" => "subtitles in an unknown format".to_owned(),
-        kind if kind.starts_with("audio/x-gst-fourcc-") => {
-            format!("audio of the unknown codec {}", kind.trim_start_matches("audio/x-gst-fourcc-"))
-        }
-        _ => codec_name(&track.caps),
     }
 }
 
