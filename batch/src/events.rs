@@ -51,10 +51,14 @@ pub struct Counts {
     pub failed: u64,
     pub planned: u64,
     pub elsewhere: u64,
-    /// The sum of these.
-    ended: u64,
     /// Frames that were translated.
     pub frames: u64,
+}
+
+impl Counts {
+    fn ended(&self) -> u64 {
+        self.translated + self.skipped + self.failed + self.planned + self.elsewhere
+    }
 }
 
 /// A file in progress.
@@ -181,7 +185,6 @@ impl Events {
             FileResult::Failed { .. } => &mut counts.failed,
             FileResult::Elsewhere { .. } => &mut counts.elsewhere,
         } += 1;
-        counts.ended += 1;
         if let FileResult::Translated { frames, .. } = result {
             counts.frames += frames;
         }
@@ -222,10 +225,10 @@ impl Events {
     pub fn summary(&self) -> Counts {
         self.total_bar.finish_and_clear();
         let counts = lock(&self.state).counts;
-        let Counts { translated, skipped, failed, planned, elsewhere, ended, frames } = counts;
+        let Counts { translated, skipped, failed, planned, elsewhere, frames } = counts;
         let seconds = self.begun.elapsed().as_secs_f64();
         let rate = frames as f64 / seconds.max(0.001);
-        let unfinished = self.files as u64 - ended;
+        let unfinished = self.files as u64 - counts.ended();
         if self.json {
             self.line(&json!({"event": "summary", "files": self.files, "translated": translated,
                               "skipped": skipped, "failed": failed, "planned": planned, "elsewhere": elsewhere,
@@ -258,7 +261,7 @@ impl Events {
         let frames =
             state.counts.frames + state.active.values().map(|a| a.bar.position()).sum::<u64>();
         let rate = frames as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
-        let done = state.counts.ended;
+        let done = state.counts.ended();
         let left = indicatif::HumanDuration(self.total_bar.eta());
         let files = counted(self.files as u64, "file");
         self.total_bar.set_message(format!("{done} of {files}, {rate:.1} frames/s, {left:#} left"));

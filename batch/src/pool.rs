@@ -16,14 +16,12 @@ use anyhow::{Context, Result};
 
 use crate::{
     protocol::{ARGUMENT, Reply, Setup, Task},
-    stop,
+    stop::{self, POLL},
 };
 
 /// How long a task may go without progress. Writing the index to the front of a large file takes a while, and so
 /// does building a GPU engine for the first frame.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// The longest delay until a request to stop takes effect.
-pub const POLL: Duration = Duration::from_millis(100);
 
 pub struct Worker {
     child: Child,

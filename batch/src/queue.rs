@@ -8,7 +8,10 @@ use std::{
     sync::{Condvar, Mutex, PoisonError},
 };
 
-use crate::{lock::lock, pool::POLL, stop};
+use crate::{
+    lock::lock,
+    stop::{self, POLL},
+};
 
 /// A step of the work on a file, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,13 @@
 use std::{
     process::exit,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 
+/// The longest delay until a request to stop takes effect.
+pub const POLL: Duration = Duration::from_millis(100);
 /// The conventional exit code after Ctrl-C.
 pub const EXIT_CODE: u8 = 130;
 

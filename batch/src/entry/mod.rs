@@ -210,12 +210,7 @@ impl Entry {
 
     /// Gives the unfinished output its final name.
     pub fn finish(&self, made: Made) -> Result<()> {
-        // A network file system can lose a lock, and the file is then that of the process that has it now.
-        let taken =
-            Holder::last(&self.folder).filter(|last| self.lock.is_some() && last.is_other());
-        if let Some(other) = taken {
-            bail!("its lock was lost, and {other} translates it now");
-        }
+        self.check_lock()?;
         let file = File::open(self.unfinished()).context("the output is missing")?;
         // Once it has its final name, the file must be on the disk.
         file.sync_all().context("cannot write the output")?;

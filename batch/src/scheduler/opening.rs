@@ -78,8 +78,13 @@ impl File<'_> {
         if let Some(what) = self.failed_elsewhere() {
             return Ok(NextStep::elsewhere(what));
         }
-        let fingerprint = Fingerprint::new(item, &run.setup.recipe, run.model)
-            .inspect_err(|error| self.record_failure(&format!("{error:#}")))?;
+        let fingerprint = Fingerprint::new(item, &run.setup.recipe, run.model);
+        let fingerprint = fingerprint.inspect_err(|error| {
+            // For reports only.
+            if !run.options.dry_run {
+                let _ = record_failure(run.out, item, &format!("{error:#}"));
+            }
+        })?;
         run.events.start(self.index, &item.input, fingerprint.size);
         let (entry, holder) = Entry::open(run.out, item, fingerprint, run.options.dry_run)?;
         if let Some(holder) = holder {
@@ -106,12 +111,5 @@ impl File<'_> {
     /// How it has failed in another process since this run began, so that not every machine tries it.
     pub fn failed_elsewhere(self) -> Option<String> {
         failed_since(self.run.out, self.item(), self.run.since?)
-    }
-
-    /// Records a failure without an entry, for reports only.
-    fn record_failure(self, cause: &str) {
-        if !self.run.options.dry_run {
-            let _ = record_failure(self.run.out, self.item(), cause);
-        }
     }
 }

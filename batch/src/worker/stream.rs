@@ -23,7 +23,7 @@ use crate::{
     text::counted,
     worker::{
         containers::y4m::{self, read::Y4m},
-        elements::{chain::Chain, filter, frames, make, pad},
+        elements::{caps::with_field, chain::Chain, filter, frames, make, pad},
         mux::muxer::Muxer,
         picture::{
             self,
@@ -255,8 +255,7 @@ fn read(
         }
         let (info, mut buffer) = pixels::frame(&image)?;
         frames::set_time(buffer.make_mut(), frame, rate);
-        let mut caps = info.to_caps()?;
-        caps.make_mut().set("framerate", rate);
+        let caps = with_field(&info.to_caps()?, "framerate", rate);
         Ok(gst::Sample::builder().buffer(&buffer).caps(&caps).build())
     })
 }

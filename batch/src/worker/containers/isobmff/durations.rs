@@ -7,7 +7,10 @@ use gst::prelude::*;
 use gst_video::guess_framerate;
 
 use super::{Header, Index, Trak, edits};
-use crate::worker::pads::probes::{Replacement, on_caps};
+use crate::worker::{
+    elements::caps::with_field,
+    pads::probes::{Replacement, on_caps},
+};
 
 /// The durations of a file to replace; none in most files.
 #[derive(Debug, Default)]
@@ -50,11 +53,7 @@ impl Durations {
     /// Keeps the frame rate of the first video track, which `qtdemux` derives from its duration.
     pub fn keep_rate(&self, pad: &gst::Pad) {
         let Some(rate) = self.rate.filter(|_| pad.name() == "video_0") else { return };
-        on_caps(pad, move |caps| {
-            let mut corrected = caps.clone();
-            corrected.make_mut().set("framerate", rate);
-            Some(corrected)
-        });
+        on_caps(pad, move |caps| Some(with_field(caps, "framerate", rate)));
     }
 }
 

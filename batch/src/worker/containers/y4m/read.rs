@@ -8,7 +8,6 @@ use std::{
     path::Path,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -19,8 +18,8 @@ use gst_video::{
 
 use super::FORMATS;
 use crate::{
-    stop,
-    worker::elements::{frames, rows},
+    stop::{self, POLL},
+    worker::elements::{caps::with_field, frames, rows},
 };
 
 /// The start of every file.
@@ -29,8 +28,6 @@ const MAGIC: &str = "YUV4MPEG2";
 const INPUT: &str = "standard input";
 /// Maximum length of a line.
 const LINE: u64 = 1024;
-/// The longest delay until a request to stop takes effect.
-const POLL: Duration = Duration::from_millis(100);
 
 /// What the first line says, and where the frames of a file are.
 #[derive(Clone, Debug)]
@@ -213,8 +210,7 @@ fn with_range(info: &VideoInfo, range: VideoColorRange) -> Result<VideoInfo> {
     let usual = info.colorimetry();
     let (matrix, transfer) = (usual.matrix(), usual.transfer());
     let colorimetry = VideoColorimetry::new(range, matrix, transfer, usual.primaries());
-    let mut caps = info.to_caps()?;
-    caps.make_mut().set("colorimetry", colorimetry.to_string());
+    let caps = with_field(&info.to_caps()?, "colorimetry", colorimetry.to_string());
     Ok(VideoInfo::from_caps(&caps)?)
 }
 
