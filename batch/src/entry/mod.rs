@@ -46,9 +46,16 @@ pub struct Entry {
     fingerprint: Fingerprint,
     /// The name of the output until it is finished.
     unfinished: String,
-    lock: Option<Lock>,
-    /// Whether this process writes the output: not in a dry run, nor if another process holds it.
-    is_writer: bool,
+    access: Access,
+}
+
+/// What this process may do with an output.
+#[derive(Debug)]
+enum Access {
+    /// In a dry run, or if another process holds it.
+    Reader,
+    /// There is no lock if the file system has none.
+    Writer(Option<Lock>),
 }
 
 /// The folder with the records of `output`, a path below the output folder `out`.
@@ -93,8 +100,7 @@ impl Entry {
             paths: Paths::of(item),
             fingerprint,
             unfinished: "unfinished".to_owned(),
-            lock: None,
-            is_writer: false,
+            access: Access::Reader,
         };
         if is_dry {
             return Ok((Arc::new(entry), None));
@@ -104,14 +110,14 @@ impl Entry {
             create_folder(folder)?;
         }
         match Lock::of(&entry.folder, entry.paths.clone())? {
-            Locked::Ours(lock) => entry.lock = Some(lock),
+            Locked::Ours(lock) => entry.access = Access::Writer(Some(lock)),
             Locked::Held(holder) => return Ok((Arc::new(entry), Some(holder))),
             // A file system without locks: parallel processes at least write different files.
             Locked::Impossible => {
                 entry.unfinished = format!("unfinished-{}-{}", host(), std::process::id());
+                entry.access = Access::Writer(None);
             }
         }
-        entry.is_writer = true;
         Ok((Arc::new(entry), None))
     }
 
@@ -123,7 +129,7 @@ impl Entry {
             // Only the last step is missing: the final name.
             if size(&self.unfinished()) == Some(record.output_size)
                 && size(&self.output) != Some(record.output_size)
-                && self.lock.is_some()
+                && self.has_lock()
             {
                 self.rename()?;
             }
@@ -150,7 +156,7 @@ impl Entry {
             );
         }
         // An earlier failure no longer applies.
-        if self.is_writer {
+        if self.is_writer() {
             let _ = fs::remove_file(self.folder.join(FAILURE));
         }
         Ok(None)
@@ -159,7 +165,7 @@ impl Entry {
     /// Removes what earlier runs have left beside the finished output of `record`, and records where its input is now:
     /// reports look for it there.
     fn settle(&self, record: Record) -> Result<()> {
-        if !self.is_writer {
+        if !self.is_writer() {
             return Ok(());
         }
         let _ = fs::remove_file(self.folder.join(FAILURE));
@@ -177,6 +183,14 @@ impl Entry {
         if record.is_none_or(|record| record.paths.input == self.paths.input) {
             self.fail(cause, &[]);
         }
+    }
+
+    fn is_writer(&self) -> bool {
+        matches!(self.access, Access::Writer(_))
+    }
+
+    fn has_lock(&self) -> bool {
+        matches!(self.access, Access::Writer(Some(_)))
     }
 
     pub fn holder(&self) -> Option<Holder> {
@@ -203,7 +217,7 @@ impl Entry {
 
     /// Fails if a network file system has lost the lock: the unfinished output is then that of another process.
     fn check_lock(&self) -> Result<()> {
-        let last = Holder::last(&self.folder).filter(|_| self.lock.is_some());
+        let last = Holder::last(&self.folder).filter(|_| self.has_lock());
         last.filter(Holder::is_other)
             .map_or(Ok(()), |other| bail!("its lock was lost, and {other} translates it now"))
     }
@@ -231,7 +245,7 @@ impl Entry {
 
     /// Records that the file failed. If that cannot be written, it is only missing from reports.
     pub fn fail(&self, cause: &str, notices: &[String]) {
-        if self.is_writer {
+        if self.is_writer() {
             let _ = Failure::write(&self.folder, self.paths.clone(), cause, notices);
         }
     }
@@ -334,7 +348,7 @@ mod tests {
         let state = || Recorded::of(folder.path(), &item).map(|recorded| recorded.state);
         open(true).fail("is damaged", &[]);
         assert!(state().is_none());
-        let entry = Entry { lock: None, ..Arc::into_inner(open(false)).unwrap() };
+        let entry = Entry { access: Access::Writer(None), ..Arc::into_inner(open(false)).unwrap() };
         entry.fail("is damaged", &[]);
         assert!(matches!(state(), Some(State::Failed { .. })));
     }
