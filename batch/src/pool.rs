@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    protocol::{ARGUMENT, Reply, Setup, Task},
+    protocol::{ARGUMENT, Event, Line, Reply, Setup, Task},
     stop::{self, POLL},
 };
 
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub struct Worker {
     child: Child,
     tasks: ChildStdin,
-    replies: Receiver<Reply>,
+    lines: Receiver<Line>,
     /// Whether it has ended, so that another one must be started.
     pub has_ended: bool,
     /// The file of its generator.
@@ -69,20 +69,21 @@ impl Failure {
 impl Worker {
     /// Starts a worker and waits until it has loaded the generator.
     pub fn start(setup: &Setup) -> Result<Self, Failure> {
-        let started = Self::spawn(setup).map_err(Failure::from).and_then(|mut worker| match worker
-            .wait(
-            &mut |_| {},
-        )? {
+        Self::try_start(setup).map_err(|failure| match failure {
+            Failure::Stopped => Failure::Stopped,
+            failure => Failure::NoWorker(failure.to_string()),
+        })
+    }
+
+    fn try_start(setup: &Setup) -> Result<Self, Failure> {
+        let mut worker = Self::spawn(setup)?;
+        match worker.wait(&mut |_| {})? {
             Reply::Ready { model, provider } => {
                 (worker.model, worker.provider) = (model.into(), provider);
                 Ok(worker)
             }
             other => Err(Failure::unexpected(&other)),
-        });
-        started.map_err(|failure| match failure {
-            Failure::Stopped => Failure::Stopped,
-            failure => Failure::NoWorker(failure.to_string()),
-        })
+        }
     }
 
     fn spawn(setup: &Setup) -> Result<Self> {
@@ -93,30 +94,30 @@ impl Worker {
             .spawn()
             .context("cannot start a worker")?;
         let (tasks, output) = child.stdin.take().zip(child.stdout.take()).context("no pipes")?;
-        let (sender, replies) = mpsc::channel();
+        let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             // Libraries may also write text to standard output, in any encoding.
-            let lines = BufReader::new(output).split(b'\n').map_while(Result::ok);
-            for reply in lines.filter_map(|line| serde_json::from_slice(&line).ok()) {
-                if sender.send(reply).is_err() {
+            let texts = BufReader::new(output).split(b'\n').map_while(Result::ok);
+            for line in texts.filter_map(|text| serde_json::from_slice(&text).ok()) {
+                if sender.send(line).is_err() {
                     break;
                 }
             }
         });
         let (model, provider) = (PathBuf::new(), String::new());
-        let mut worker = Self { child, tasks, replies, has_ended: false, model, provider };
+        let mut worker = Self { child, tasks, lines, has_ended: false, model, provider };
         worker.send(&serde_json::to_string(setup)?);
         Ok(worker)
     }
 
-    /// Runs a task; returns its last reply, and gives `on_reply` those before.
+    /// Runs a task; returns its reply, and gives `on_event` what happens before.
     pub fn perform(
         &mut self,
         task: &Task,
-        on_reply: &mut dyn FnMut(Reply),
+        on_event: &mut dyn FnMut(Event),
     ) -> Result<Reply, Failure> {
         self.send(&serde_json::to_string(task).map_err(anyhow::Error::from)?);
-        self.wait(on_reply)
+        self.wait(on_event)
     }
 
     fn send(&mut self, line: &str) {
@@ -124,21 +125,23 @@ impl Worker {
         let _ = writeln!(self.tasks, "{line}").and_then(|()| self.tasks.flush());
     }
 
-    fn wait(&mut self, on_reply: &mut dyn FnMut(Reply)) -> Result<Reply, Failure> {
+    fn wait(&mut self, on_event: &mut dyn FnMut(Event)) -> Result<Reply, Failure> {
         let mut last = Instant::now();
         loop {
             if stop::is_requested() {
                 self.end();
                 return Err(Failure::Stopped);
             }
-            match self.replies.recv_timeout(POLL) {
-                Ok(reply @ (Reply::Progress { .. } | Reply::Notice { .. })) => {
+            match self.lines.recv_timeout(POLL) {
+                Ok(Line::Event(event)) => {
                     last = Instant::now();
-                    on_reply(reply);
+                    on_event(event);
                 }
-                Ok(Reply::Failed { cause, by_cutting: true }) => return Err(Failure::Cut(cause)),
-                Ok(Reply::Failed { cause, .. }) => return Err(Failure::Task(cause)),
-                Ok(reply) => return Ok(reply),
+                Ok(Line::Reply(Reply::Failed { cause, by_cutting: true })) => {
+                    return Err(Failure::Cut(cause));
+                }
+                Ok(Line::Reply(Reply::Failed { cause, .. })) => return Err(Failure::Task(cause)),
+                Ok(Line::Reply(reply)) => return Ok(reply),
                 Err(RecvTimeoutError::Timeout) if last.elapsed() < PATIENCE => {}
                 Err(RecvTimeoutError::Timeout) => {
                     self.end();

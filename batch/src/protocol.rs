@@ -104,29 +104,46 @@ pub struct Span {
     pub seek: Option<gst::ClockTime>,
 }
 
-/// Receives the replies to a task.
-pub type Say<'a> = &'a mut dyn FnMut(Reply);
+/// Receives what happens during a task.
+pub type Say<'a> = &'a mut dyn FnMut(Event);
 
 /// Sends a note for the user.
 pub fn note(say: Say, text: impl Into<String>) {
-    say(Reply::Notice { text: text.into() });
+    say(Event::Notice { text: text.into() });
 }
 
 pub fn note_all(say: Say, texts: impl IntoIterator<Item = String>) {
     texts.into_iter().for_each(|text| note(say, text));
 }
 
+/// A line of a worker.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    Event(Event),
+    Reply(Reply),
+}
+
+/// What happens during a task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// Translated frames so far, and the total if known.
+    Progress { frames: u64, total: Option<u64> },
+    /// A note for the user about the file.
+    Notice { text: String },
+}
+
+/// The answer to the setup or to a task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// The worker is ready for tasks, with the generator in this file.
     Ready { model: OsString, provider: String },
-    /// Translated frames so far, and the total if known.
-    Progress { frames: u64, total: Option<u64> },
-    /// A note for the user about the file.
-    Notice { text: String },
-    /// The task is done; the first frame of a segment has the timestamp `first`.
-    Done { frames: u64, first: gst::ClockTime },
+    /// The output of this many frames is written.
+    Done { frames: u64 },
+    /// A segment of this many frames is written; its first frame has the timestamp `first`.
+    Segment { frames: u64, first: gst::ClockTime },
     /// The segments of a probed video, and its number of frames if known.
     Plan { spans: Vec<Span>, frames: Option<u64> },
     /// An HTML image element with frames before and after.

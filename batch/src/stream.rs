@@ -12,7 +12,7 @@ use crate::{
     events::{Events, FileResult},
     files::{check_names, create_folder},
     options::{Options, cores},
-    protocol::{Reply, Setup},
+    protocol::{Event, Setup},
     sequence::Sequence,
     stop,
     text::counted,
@@ -119,10 +119,10 @@ impl Stream {
             &self.input,
             &self.output,
             options.framerate,
-            &mut |reply| match reply {
-                Reply::Progress { frames, total } => events.progress(0, input, frames, total),
-                Reply::Notice { text } if said.insert(text.clone()) => events.notice(input, &text),
-                _ => {}
+            &mut |event| match event {
+                Event::Progress { frames, total } => events.progress(0, input, frames, total),
+                Event::Notice { text } if said.insert(text.clone()) => events.notice(input, &text),
+                Event::Notice { .. } => {}
             },
         );
         let written = frames.and_then(|frames| Ok((frames, self.remove_others(&old, frames)?)));

@@ -12,7 +12,7 @@ use crate::{
     entry::{Claim, Finished, Segments},
     kind::Kind,
     pool::Failure,
-    protocol::{Action, Reply, Segment, Span},
+    protocol::{Action, Event, Reply, Segment, Span},
     queue::Step,
 };
 
@@ -127,14 +127,13 @@ impl File<'_> {
         let output = unfinished.clone().into();
         let action = Action::Segment { output, container, span: segments.spans[segment].clone() };
         let notices = RefCell::new(Vec::new());
-        let on_reply = |reply: &Reply| match reply {
-            Reply::Progress { frames, total } => report(*frames, *total),
-            Reply::Notice { text } => notices.borrow_mut().push(text.clone()),
-            _ => {}
+        let on_event = |event: &Event| match event {
+            Event::Progress { frames, total } => report(*frames, *total),
+            Event::Notice { text } => notices.borrow_mut().push(text.clone()),
         };
-        let reply = self.perform(worker, action, &on_reply);
+        let reply = self.perform(worker, action, &on_event);
         match reply.inspect_err(|_| drop(fs::remove_file(unfinished)))? {
-            Reply::Done { frames, first } => {
+            Reply::Segment { frames, first } => {
                 segments.finish(segment, &Finished { first, frames, notices: notices.take() })?;
                 Ok(frames)
             }

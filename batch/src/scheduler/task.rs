@@ -6,7 +6,7 @@ use super::File;
 use crate::{
     entry::Entry,
     pool::{Failure, Worker},
-    protocol::{Action, Reply, Setup, Task},
+    protocol::{Action, Event, Reply, Setup, Task},
 };
 
 /// How often a task is repeated after its worker has crashed.
@@ -29,7 +29,7 @@ impl File<'_> {
         entry.clear()?;
         let remove = |_: &Failure| drop(entry.clear());
         match self.perform(worker, action, &|_| {}).inspect_err(remove)? {
-            Reply::Done { frames, .. } => {
+            Reply::Done { frames } => {
                 self.finish(worker, entry, frames);
                 Ok(())
             }
@@ -37,12 +37,13 @@ impl File<'_> {
         }
     }
 
-    /// Lets a worker run a task, and repeats it if the worker crashes. `on_reply` receives every reply but the last.
+    /// Lets a worker run a task, and repeats it if the worker crashes. `on_event` receives what happens
+    /// before its reply.
     pub fn perform(
         self,
         slot: &mut Slot,
         action: Action,
-        on_reply: &dyn Fn(&Reply),
+        on_event: &dyn Fn(&Event),
     ) -> Result<Reply, Failure> {
         let task = Task { input: self.item().input.clone().into(), action };
         let mut crashes = 0;
@@ -51,9 +52,9 @@ impl File<'_> {
                 Some(worker) => worker,
                 none => none.insert(Worker::start(&slot.setup)?),
             };
-            let result = worker.perform(&task, &mut |reply| {
-                on_reply(&reply);
-                if let Reply::Notice { text } = reply {
+            let result = worker.perform(&task, &mut |event| {
+                on_event(&event);
+                if let Event::Notice { text } = event {
                     self.note(text);
                 }
             });

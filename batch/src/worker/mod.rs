@@ -28,6 +28,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
+use serde::Serialize;
 
 use elements::filter;
 use mux::Mux;
@@ -40,7 +41,7 @@ use segment::{Job, plan};
 
 use crate::{
     files::unreadable,
-    protocol::{Action, Reply, Setup, Task},
+    protocol::{Action, Event, Reply, Setup, Task},
 };
 
 /// Reads the setup and tasks from standard input, and replies on standard output, until standard input ends.
@@ -48,7 +49,7 @@ pub fn run() -> ExitCode {
     match work() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&failed(&error));
+            write(&failed(&error));
             ExitCode::FAILURE
         }
     }
@@ -69,7 +70,7 @@ fn work() -> Result<()> {
     filter::check_encoders(&setup)?;
     // Kept for the lifetime of the worker, so that its generator is loaded only once.
     let filter = ready_filter(&setup)?;
-    say(&Reply::Ready {
+    write(&Reply::Ready {
         model: filter.property::<Option<PathBuf>>("active-model").unwrap_or_default().into(),
         provider: filter.property::<Option<String>>("active-provider").unwrap_or_default(),
     });
@@ -82,7 +83,7 @@ fn work() -> Result<()> {
             let vanished = File::open(input).err().map(|cause| anyhow!(unreadable(input, &cause)));
             failed(&vanished.unwrap_or(error))
         });
-        say(&reply);
+        write(&reply);
     }
     let _ = filter.set_state(gst::State::Null);
     Ok(())
@@ -119,7 +120,7 @@ fn ready_filter(setup: &Setup) -> Result<gst::Element> {
 }
 
 fn perform(task: &Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
-    let report = &mut |reply: Reply| say(&reply);
+    let report = &mut |event: Event| write(&event);
     let input = task.input.as_ref();
     let frames = match &task.action {
         &Action::Probe { container, may_cut, sample } => {
@@ -130,7 +131,7 @@ fn perform(task: &Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
             let output = output.as_ref();
             let job = Job { setup, input, output, container: *container, span };
             let (frames, first) = job.run(report)?;
-            return Ok(Reply::Done { frames, first });
+            return Ok(Reply::Segment { frames, first });
         }
         Action::Mux { output, container, segments } => {
             let output = output.as_ref();
@@ -144,7 +145,7 @@ fn perform(task: &Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
             return Ok(Reply::Thumbnails { html });
         }
     };
-    Ok(Reply::Done { frames, first: gst::ClockTime::ZERO })
+    Ok(Reply::Done { frames })
 }
 
 fn failed(error: &anyhow::Error) -> Reply {
@@ -152,9 +153,10 @@ fn failed(error: &anyhow::Error) -> Reply {
     Reply::Failed { cause: one_line(&format!("{error:#}")), by_cutting }
 }
 
-fn say(reply: &Reply) {
+/// Writes a line to the program.
+fn write(line: &impl Serialize) {
     let mut out = io::stdout().lock();
-    let line = serde_json::to_string(reply);
+    let line = serde_json::to_string(line);
     // The newline ends any text that libraries write there. If this fails, the parent has exited.
     let _ = line.map(|line| writeln!(out, "\n{line}").and_then(|()| out.flush()));
 }

@@ -17,7 +17,7 @@ use crate::{
     files::{before_index, remove_unfinished},
     options::{Rate, Recipe},
     picture::PictureFormat,
-    protocol::{Reply, Say, Setup, Span, note, note_all},
+    protocol::{Event, Say, Setup, Span, note, note_all},
     sequence::Sequence,
     stop,
     text::counted,
@@ -148,9 +148,9 @@ fn images(setup: &Setup, input: &Sequence, output: &Sequence, say: Say) -> Resul
     let total = Some(numbers.len() as u64);
     for (frames, &number) in numbers.iter().enumerate() {
         ensure!(!stop::is_requested(), "stopped");
-        say(Reply::Progress { frames: frames as u64, total });
+        say(Event::Progress { frames: frames as u64, total });
         let (from, to) = (input.path(number), output.path(number));
-        let report = &mut |reply: Reply| say(named(&from, reply));
+        let report = &mut |event| say(named(&from, event));
         picture::translate_through(&filter, &from, &partial(&to), output.format, report)
             .with_context(|| from.display().to_string())?;
         cyclegan_output::rename(&partial(&to), &to)
@@ -160,10 +160,10 @@ fn images(setup: &Setup, input: &Sequence, output: &Sequence, say: Say) -> Resul
 }
 
 /// Puts the name of `image`, of a sequence, before a note.
-fn named(image: &Path, reply: Reply) -> Reply {
+fn named(image: &Path, event: Event) -> Event {
     let name = image.file_name().unwrap_or_default().display();
-    match reply {
-        Reply::Notice { text } => Reply::Notice { text: format!("{name}: {text}") },
+    match event {
+        Event::Notice { text } => Event::Notice { text: format!("{name}: {text}") },
         other => other,
     }
 }
@@ -215,7 +215,7 @@ fn open(
     media: &Media,
     input: &Input,
     rate: Rate,
-    notices: Sender<Reply>,
+    notices: Sender<Event>,
 ) -> Result<Option<u64>> {
     let path = match input {
         Input::File(path) => path,
@@ -238,14 +238,14 @@ fn read(
     sequence: Sequence,
     numbers: Vec<u64>,
     rate: Rate,
-    notices: Sender<Reply>,
+    notices: Sender<Event>,
 ) -> impl Iterator<Item = Result<gst::Sample>> {
     let rate = gst::Fraction::new(rate.0, rate.1);
     let mut first = None;
     numbers.into_iter().zip(0u64..).map(move |(number, frame)| {
         let path = sequence.path(number);
         // If the receiver is gone, the pipeline has already failed.
-        let report = &mut |reply: Reply| drop(notices.send(named(&path, reply)));
+        let report = &mut |event| drop(notices.send(named(&path, event)));
         let image = picture::open(&path, report).with_context(|| path.display().to_string())?;
         let size = (image.width(), image.height());
         let expected = *first.get_or_insert(size);

@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     container::Container,
-    protocol::{Reply, Say, Segment, Setup, Span, note_all},
+    protocol::{Event, Say, Segment, Setup, Span, note_all},
     worker::{
         containers::matroska,
         pads::clip::Window,
@@ -90,7 +90,7 @@ impl Mux<'_> {
         let mut reported = Instant::now();
         matroska::damage(self.input, || {
             if reported.elapsed() >= PROGRESS_INTERVAL {
-                say(Reply::Progress { frames: 0, total: None });
+                say(Event::Progress { frames: 0, total: None });
                 reported = Instant::now();
             }
         })

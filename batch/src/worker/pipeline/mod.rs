@@ -17,7 +17,7 @@ use gst::prelude::*;
 
 use crate::{
     files::before_index,
-    protocol::{Reply, Say, note_all},
+    protocol::{Event, Say, note_all},
     stop,
     worker::{
         elements::{caps::has_decoder, make},
@@ -150,7 +150,7 @@ impl Pipeline {
             if is_due && reported.is_none_or(|time| moved.0 > time) {
                 let (frames, total) =
                     frames.map_or((0, None), |(tally, total)| (tally.get().packets, total));
-                say(Reply::Progress { frames, total });
+                say(Event::Progress { frames, total });
                 reported = Some(Instant::now());
             }
         }
