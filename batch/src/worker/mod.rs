@@ -13,6 +13,7 @@ mod pads;
 mod picture;
 mod pipeline;
 mod probe;
+mod repairs;
 mod segment;
 pub mod stream;
 mod thumbnails;

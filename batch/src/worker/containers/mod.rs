@@ -3,21 +3,16 @@
 //! What GStreamer does not read from files, or writes wrongly into them, container by container.
 
 pub mod asf;
-pub mod av1;
 pub mod avi;
 pub mod bytes;
 pub mod chapters;
-pub mod decode_times;
 pub mod flv;
 pub mod foreign_tags;
 pub mod h264;
 pub mod isobmff;
 pub mod matroska;
 pub mod mpegts;
-pub mod packed_mpeg4;
-pub mod shared_times;
 pub mod stated;
 pub mod timecode;
 pub mod unread;
-pub mod wave_header;
 pub mod y4m;

@@ -12,16 +12,15 @@ use gst_video::VideoTransferFunction;
 
 use crate::worker::{
     containers::{
-        av1, decode_times,
         isobmff::{Durations, SampleEntries},
         matroska::Times,
-        shared_times, wave_header,
     },
     elements::{
         caps::{PIXEL_ASPECT, colorimetry, field, media_type, with_aspect},
         factory_name, is_kind,
     },
     pads::probes::{Replacement, on_caps, on_seeks, on_segments},
+    repairs::{av1, decode_times, shared_times, wave_header},
 };
 
 /// What to correct in a file. It is found when the file is probed.

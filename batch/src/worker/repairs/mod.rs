@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Corrections of what elements of GStreamer 1.22 output.
+
+pub mod av1;
+pub mod decode_times;
+mod packed_mpeg4;
+pub mod shared_times;
+pub mod wave_header;
