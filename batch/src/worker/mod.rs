@@ -8,7 +8,9 @@
 
 mod containers;
 mod elements;
+mod hdr;
 mod mux;
+mod muxer;
 mod pads;
 mod picture;
 mod pipeline;

@@ -24,13 +24,14 @@ use crate::{
     worker::{
         containers::y4m::{self, read::Y4m},
         elements::{caps::with_field, chain::Chain, filter, frames, make, pad},
-        mux::muxer::Muxer,
+        hdr,
+        muxer::Muxer,
         picture::{
             self,
             pixels::{self, ImagePipeline},
         },
         pipeline::Pipeline,
-        probe::{Media, Track, hdr, losses, own::Own},
+        probe::{Media, Track, losses, own::Own},
         segment::{branch::Branch, source},
     },
 };

@@ -11,7 +11,6 @@ use super::{
     Mux, check,
     links::Links,
     mapping::Action,
-    muxer::Muxer,
     observations::Observations,
     reader::{self, Additions},
     written::Written,
@@ -20,12 +19,13 @@ use crate::{
     protocol::{Say, Segment, note_all},
     worker::{
         containers::chapters,
+        hdr,
+        muxer::Muxer,
         pads::clip::{Window, nanoseconds, time_at},
         pipeline::{Pipeline, fault::CutFault},
         probe::{
             Media,
             demux::{Tracks, demux},
-            hdr,
         },
     },
 };

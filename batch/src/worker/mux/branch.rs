@@ -8,10 +8,7 @@ use std::sync::Mutex;
 use anyhow::Result;
 use gst::prelude::*;
 
-use super::{
-    muxer::{Muxer, WITHOUT_LAYOUT},
-    subtitles,
-};
+use super::subtitles;
 use crate::{
     container::Container,
     lock::lock,
@@ -22,6 +19,7 @@ use crate::{
             caps::{WEBVTT, field, is_raw, is_text, with_field},
             chain::Chain,
         },
+        muxer::{Muxer, WITHOUT_LAYOUT},
         pads::probes::{on_buffers, on_caps},
         probe::Track,
     },

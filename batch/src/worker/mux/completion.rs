@@ -14,7 +14,8 @@ use crate::worker::{
         stated::Flags,
     },
     elements::caps::class,
-    probe::{Track, hdr},
+    hdr,
+    probe::Track,
 };
 
 impl Attempt<'_> {

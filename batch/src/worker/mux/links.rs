@@ -8,7 +8,6 @@ use gst::prelude::*;
 use super::{
     branch,
     mapping::Action,
-    muxer::{MuxPad, Muxer},
     observations::{AudioObservations, LinkedTrack, Observations},
     subtitles,
 };
@@ -22,6 +21,7 @@ use crate::{
             chain::Chain,
             discard, make, pad, wide_queue,
         },
+        muxer::{MuxPad, Muxer},
         pads::{
             clip::{Window, nanoseconds, place},
             probes::on_caps,

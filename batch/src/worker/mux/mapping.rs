@@ -4,10 +4,7 @@
 
 use std::iter;
 
-use super::{
-    branch,
-    muxer::{MuxPad, Muxer},
-};
+use super::branch;
 use crate::{
     container::Container,
     options::{Recipe, Tracks},
@@ -16,6 +13,7 @@ use crate::{
         elements::caps::{
             WEBVTT, codec_name, has_decoder, has_element, is_raw, is_subtitles, is_text,
         },
+        muxer::{MuxPad, Muxer},
         pipeline::fault::NO_DATA,
         probe::{Media, Track},
     },

@@ -11,7 +11,6 @@ pub mod check;
 mod completion;
 mod links;
 pub mod mapping;
-pub mod muxer;
 mod observations;
 mod reader;
 mod subtitles;
@@ -24,13 +23,13 @@ use anyhow::{Result, ensure};
 use self::{
     attempt::Attempt,
     mapping::{Action, Mapping},
-    muxer::Muxer,
 };
 use crate::{
     container::Container,
     protocol::{Event, Say, Segment, Setup, Span, note_all},
     worker::{
         containers::matroska,
+        muxer::Muxer,
         pads::clip::Window,
         pipeline::{
             PROGRESS_INTERVAL,

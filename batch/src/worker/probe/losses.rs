@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 use gst_video::{VideoFormatInfo, VideoInfo};
 
-use super::{Media, Track, hdr, own::Own};
+use super::{Media, Track, own::Own};
 use crate::{
     container::Container,
     encoding::{Encoding, RAW},
@@ -14,6 +14,7 @@ use crate::{
     worker::{
         containers::{isobmff::MOST_CHAPTERS, matroska, timecode},
         elements::caps::{PIXEL_ASPECT, depth, field, is_deep},
+        hdr,
     },
 };
 

@@ -6,7 +6,6 @@ pub mod demux;
 mod details;
 mod discover;
 pub mod frameless;
-pub mod hdr;
 pub mod keyframes;
 pub mod losses;
 mod opened;

@@ -21,7 +21,7 @@ use crate::{
     protocol::{Say, Setup, Span, note},
     worker::{
         elements::chain::Chain,
-        mux::muxer::Muxer,
+        muxer::Muxer,
         pads::{clip, tally::Passed},
         pipeline::Pipeline,
         probe::Media,

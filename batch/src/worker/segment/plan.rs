@@ -12,7 +12,8 @@ use crate::{
     protocol::{Reply, Say, Setup, Span, note, note_all},
     worker::{
         elements::caps::{codec_name, field, media_type},
-        mux::{mapping::Mapping, muxer::Muxer},
+        mux::mapping::Mapping,
+        muxer::Muxer,
         pads::clip::{LONG_FRAME, is_before, is_late},
         probe::{
             Media,

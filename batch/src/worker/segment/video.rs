@@ -23,12 +23,13 @@ use crate::{
             filter::{configure, filter_description},
             is_of, pad,
         },
+        hdr,
         pads::{
             padding,
             probes::{on_buffers, on_caps, on_first_buffer},
         },
         pipeline::fault,
-        probe::{Track, hdr, losses},
+        probe::{Track, losses},
     },
 };
 
