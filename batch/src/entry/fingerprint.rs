@@ -15,7 +15,7 @@ use digest_io::IoWrapper;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::hexadecimal;
+use super::folder::hexadecimal;
 use crate::{files::unreadable, item::Item, options::Recipe};
 
 /// Everything that an output depends on: the same fingerprint gives the same output.

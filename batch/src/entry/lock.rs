@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::{OWN_FOLDER, json::read_json, record::Paths};
+use super::{folder::OWN_FOLDER, json::read_json, paths::Paths};
 use crate::files::describe;
 
 const LOCK: &str = "lock";

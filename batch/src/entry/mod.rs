@@ -8,8 +8,10 @@
 //! run does it; without a record it translates the file again.
 
 mod fingerprint;
+mod folder;
 mod json;
 pub mod lock;
+mod paths;
 mod record;
 mod segments;
 
@@ -21,21 +23,20 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use cyclegan_output::{rename, write_beside};
-use sha2::{Digest, Sha256};
 
 use crate::{
     files::{create_folder, describe, remove_unfinished},
     item::Item,
 };
 pub use fingerprint::{Fingerprint, hash_of_model};
+use folder::size;
+pub use folder::{OWN_FOLDER, folder_of};
 use json::read_json;
 use lock::{Holder, Lock, Locked, host};
-use record::{FAILURE, Failure, Paths, RECORD, Record, THUMBNAILS};
+use paths::Paths;
+use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};
 pub use record::{Made, Recorded, State, count_states, failed_since};
 pub use segments::{Claim, Finished, Segments};
-
-/// The program's own folder within the output folder.
-pub const OWN_FOLDER: &str = ".cyclegan-batch";
 
 /// The folder of an output. If this process may write the output, other processes are locked out while this exists.
 #[derive(Debug)]
@@ -58,24 +59,10 @@ enum Access {
     Writer(Option<Lock>),
 }
 
-/// The folder with the records of `output`, a path below the output folder `out`.
-pub fn folder_of(out: &Path, output: &Path) -> PathBuf {
-    out.join(OWN_FOLDER).join(short_hash(output.as_os_str().as_encoded_bytes()))
-}
-
 /// Whether the folder `out` has a record of the file `output`, a path below it.
 pub fn is_output(out: &Path, output: &Path) -> bool {
     let record = read_json::<Record>(&folder_of(out, output).join(RECORD));
     record.is_some_and(|record| size(&out.join(output)) == Some(record.output_size))
-}
-
-/// The first half of the SHA-256 of `bytes` in hexadecimal: collisions are negligible.
-fn short_hash(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes)[..16])
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Records the failure of an item that was never opened.
@@ -272,11 +259,6 @@ impl Entry {
         let renamed = rename(&self.unfinished(), &self.output);
         renamed.map_err(|e| anyhow!("cannot create {}: {}", self.output.display(), describe(&e)))
     }
-}
-
-/// Size of a file in bytes; `None` if there is none.
-fn size(path: &Path) -> Option<u64> {
-    fs::metadata(path).ok().filter(|file| file.is_file()).map(|file| file.len())
 }
 
 #[cfg(test)]

@@ -13,24 +13,17 @@ use cyclegan_output::write_beside;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fingerprint, OWN_FOLDER, folder_of,
-    json::{json_path, read_json},
+    Fingerprint,
+    folder::{OWN_FOLDER, folder_of, size},
+    json::read_json,
     lock::{Holder, Lock, host},
-    size,
+    paths::Paths,
 };
 use crate::{item::Item, text::shown};
 
 pub(super) const RECORD: &str = "record.json";
 pub(super) const FAILURE: &str = "failure.json";
 pub(super) const THUMBNAILS: &str = "thumbnails.html";
-
-/// An input and its output. Names that are not UTF-8 are left out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Paths {
-    pub input: Option<PathBuf>,
-    /// Its path below the output folder.
-    pub output: Option<PathBuf>,
-}
 
 /// How an output was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -100,19 +93,6 @@ pub fn count_states<'a>(states: impl Iterator<Item = &'a State>) -> [u64; 4] {
         }] += 1;
     }
     counts
-}
-
-impl Paths {
-    pub fn of(item: &Item) -> Self {
-        let input = item.input.canonicalize();
-        let input = json_path(input.as_ref().unwrap_or(&item.input));
-        Self { input, output: json_path(&item.output) }
-    }
-
-    /// Whether a record with these may belong to `item`.
-    fn may_be_of(&self, item: &Item) -> bool {
-        self.input.is_none() || self.input == Self::of(item).input
-    }
 }
 
 impl Failure {

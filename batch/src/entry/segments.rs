@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Entry, Fingerprint,
+    folder::short_hash,
     json::read_json,
     lock::{Lock, Locked, host},
-    short_hash,
 };
 use crate::{container::Container, protocol::Span};
 

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The input and the output that a record or a lock is about.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::json::json_path;
+use crate::item::Item;
+
+/// An input and its output. Names that are not UTF-8 are left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Paths {
+    pub input: Option<PathBuf>,
+    /// Its path below the output folder.
+    pub output: Option<PathBuf>,
+}
+
+impl Paths {
+    pub fn of(item: &Item) -> Self {
+        let input = item.input.canonicalize();
+        let input = json_path(input.as_ref().unwrap_or(&item.input));
+        Self { input, output: json_path(&item.output) }
+    }
+
+    /// Whether a record with these may belong to `item`.
+    pub fn may_be_of(&self, item: &Item) -> bool {
+        self.input.is_none() || self.input == Self::of(item).input
+    }
+}
