@@ -2,7 +2,7 @@
 
 //! Tags of FLV, AVI and ASF that GStreamer 1.22 does not read, by their names in Matroska.
 
-use super::{asf, avi, flv, matroska::tags::is_of_encoding};
+use super::{asf, avi, flv, tag_names::is_of_encoding};
 
 /// Names in these containers, and in Matroska. Others are the same, in capitals.
 const NAMES: [(&str, &str); 10] = [

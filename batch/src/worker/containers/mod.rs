@@ -13,6 +13,7 @@ pub mod isobmff;
 pub mod matroska;
 pub mod mpegts;
 pub mod stated;
+mod tag_names;
 pub mod timecode;
 pub mod unread;
 pub mod y4m;

@@ -4,7 +4,13 @@
 
 use std::path::Path;
 
-use super::{Header, Index, Trak, boxes, find, nero, shown, timecode, timed_text, user_data};
+use super::{
+    boxes::{boxes, find},
+    index::Index,
+    nero, shown, timecode, timed_text,
+    trak::{Header, Trak},
+    user_data,
+};
 use crate::worker::containers::{
     chapters::Chapter,
     stated::{Flags, ROLES, Stated},

@@ -6,7 +6,11 @@
 use gst::prelude::*;
 use gst_video::guess_framerate;
 
-use super::{Header, Index, Trak, edits};
+use super::{
+    edits,
+    index::Index,
+    trak::{Header, Trak},
+};
 use crate::worker::{
     elements::caps::with_field,
     pads::probes::{Replacement, on_caps},

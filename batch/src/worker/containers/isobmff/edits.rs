@@ -9,7 +9,10 @@
 use anyhow::{Context, Result, ensure};
 use gst::prelude::*;
 
-use super::{Change, Header, boxed, change, find, tracks};
+use super::{
+    boxes::{Change, boxed, change, find},
+    trak::{Header, tracks},
+};
 use crate::worker::containers::bytes::big_endian;
 
 /// The media time of an empty edit.

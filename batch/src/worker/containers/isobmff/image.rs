@@ -3,7 +3,7 @@
 //! AVIF and HEIF images (ISO/IEC 23008-12): what they have besides pixels.
 
 use super::{
-    find,
+    boxes::find,
     index::brand,
     items::{Item, Items},
 };
@@ -101,7 +101,7 @@ fn is_srgb([primaries, transfer]: [u8; 2]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::boxed, *};
+    use super::{super::boxes::boxed, *};
 
     const GAIN_MAP: &[u8] = b"urn:com:apple:photo:2020:aux:hdrgainmap";
     const ALPHA: &[u8] = b"urn:mpeg:hevc:2015:auxid:1";

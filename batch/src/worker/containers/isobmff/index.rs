@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Trak, boxes, find, tracks};
+use super::{
+    boxes::{boxes, find},
+    trak::{Trak, tracks},
+};
 use crate::worker::{
     containers::bytes::{place, read_at},
     pads::probes::Replacement,

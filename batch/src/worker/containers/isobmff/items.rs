@@ -2,7 +2,7 @@
 
 //! The items of a file: images and their metadata (ISO/IEC 14496-12, section 8.11; ISO/IEC 23008-12).
 
-use super::{boxes, find};
+use super::boxes::{boxes, find};
 use crate::worker::containers::bytes::Reader;
 
 /// An item, by its entry in `iinf`.

@@ -3,6 +3,7 @@
 //! Parts of MP4 and QuickTime files that `qtdemux` ignores or misreads, or that `qtmux` does not write (ISO/IEC 14496-12;
 //! QuickTime File Format).
 
+mod boxes;
 mod details;
 mod durations;
 mod edits;
@@ -20,7 +21,6 @@ mod timed_text;
 mod trak;
 mod user_data;
 
-use self::trak::{Header, Trak, tracks};
 pub use self::{
     details::Details,
     durations::Durations,
@@ -30,41 +30,3 @@ pub use self::{
     sample_entries::SampleEntries,
     user_data::UserData,
 };
-use super::bytes::place;
-
-/// The boxes in `data`, as type and content.
-fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut rest = data;
-    std::iter::from_fn(move || {
-        let size = number(rest, 0)? as usize;
-        let (kind, all) = (rest.get(4..8)?, rest.get(..size)?);
-        let inside = all.get(8..)?;
-        rest = &rest[size..];
-        Some((kind, inside))
-    })
-}
-
-/// The content of the box at `path`, a list of nested boxes.
-fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
-    path.iter().try_fold(data, |data, name| {
-        boxes(data).find(|(kind, _)| kind == name).map(|(_, inside)| inside)
-    })
-}
-
-/// A box of this type and content.
-fn boxed(kind: &[u8], content: &[u8]) -> Vec<u8> {
-    [&(content.len() as u32 + 8).to_be_bytes(), kind, content].concat()
-}
-
-/// The number of four bytes at `at`.
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-/// A change of bytes: where they begin, and the new ones.
-type Change = (usize, Vec<u8>);
-
-/// The change of `part` of an index to `new` bytes.
-fn change(moov: &[u8], part: &[u8], new: &[u8]) -> Change {
-    (place(moov, part).start, new.to_vec())
-}

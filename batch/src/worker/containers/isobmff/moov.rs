@@ -15,10 +15,12 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    Change, Header, Index, boxed, boxes, change,
+    boxes::{Change, boxed, boxes, change, find},
     details::{FORCED, FORCED_ROLE, ROLE_SCHEME},
     edits::hide_lead,
-    find, nero, sound, tracks,
+    index::Index,
+    nero, sound,
+    trak::{Header, tracks},
     user_data::{DAY, UserData},
 };
 use crate::worker::containers::{

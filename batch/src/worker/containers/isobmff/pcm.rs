@@ -4,7 +4,7 @@
 //! 65,535 Hz. `qtdemux` of Debian 12 then reads the times from outside of its table and may stop after the first packet,
 //! and outputs A-law one byte at a time. Without that statement, it outputs chunks.
 
-use super::{Index, Trak, number};
+use super::{boxes::number, index::Index, trak::Trak};
 use crate::worker::pads::probes::Replacement;
 
 /// The compression id and the packet size in a sample entry.
@@ -31,7 +31,7 @@ fn is_pcm(track: Trak<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::boxed, *};
+    use super::{super::boxes::boxed, *};
 
     /// An index with a track of audio: its compression id, the size of its samples and their duration.
     fn index(compression: i16, size: u32, duration: u32) -> Index {

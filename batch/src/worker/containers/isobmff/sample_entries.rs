@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use gst::prelude::*;
 
-use super::{Index, Trak, details::code, number};
+use super::{boxes::number, details::code, index::Index, trak::Trak};
 use crate::worker::{
     elements::caps::{short_id, with_aspect},
     pads::probes::{Replacement, on_caps},
@@ -88,7 +88,7 @@ pub fn video_codes(index: &Index) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::boxed, *};
+    use super::{super::boxes::boxed, *};
 
     #[test]
     fn an_unknown_code_is_found_at_its_place() {

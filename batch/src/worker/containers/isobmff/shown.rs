@@ -2,7 +2,10 @@
 
 //! How a track is shown: the matrix in its header, and boxes in the description of its samples.
 
-use super::{Trak, boxes, number};
+use super::{
+    boxes::{boxes, number},
+    trak::Trak,
+};
 use crate::worker::containers::stated::{DOLBY_VISION, SPHERE, cropped, dolby_vision};
 
 /// The identifier of the description of spherical video, version 1.
@@ -58,7 +61,7 @@ fn crop(clap: &[u8], video: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::boxed, *};
+    use super::{super::boxes::boxed, *};
     use crate::worker::containers::stated::DOLBY_VISION_5;
 
     #[test]

@@ -2,7 +2,10 @@
 
 //! Sample entries of sound that `qtmux` of GStreamer 1.22 writes wrongly.
 
-use super::{Change, Trak, change, number, tracks};
+use super::{
+    boxes::{Change, change, number},
+    trak::{Trak, tracks},
+};
 
 /// The rate in a sample entry, 16.16 fixed point (ISO/IEC 14496-12, section 12.2.3).
 const RATE: std::ops::Range<usize> = 24..28;

@@ -4,7 +4,7 @@
 
 use std::{fs::File, path::Path};
 
-use super::{Trak, number};
+use super::{boxes::number, trak::Trak};
 use crate::worker::containers::{bytes::read_at, timecode::TimeCode};
 
 /// The first time code of a time code track of `file`; `None` if it is another track.

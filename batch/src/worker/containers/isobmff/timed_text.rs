@@ -4,7 +4,7 @@
 
 use std::{fs::File, path::Path};
 
-use super::{Trak, number};
+use super::{boxes::number, trak::Trak};
 use crate::worker::containers::bytes::read_at;
 
 /// Whether texts of a `track` of `file` have styles.

@@ -2,7 +2,7 @@
 
 //! The tracks of an index: their headers, and their tables of samples.
 
-use super::{boxes, find, number};
+use super::boxes::{boxes, find, number};
 
 /// Length of the fields of a video sample entry, which precede its boxes.
 const VIDEO_FIELDS: usize = 78;

@@ -3,8 +3,8 @@
 //! The user data of MP4 and QuickTime files: the tags, of which `qtdemux` of GStreamer 1.22 reads only some, and what cameras
 //! write. Into a file of the same kind, it is copied.
 
-use super::{boxed, boxes, find, number};
-use crate::{container::Container, worker::containers::matroska::tags::is_of_encoding};
+use super::boxes::{boxed, boxes, find, number};
+use crate::{container::Container, worker::containers::tag_names::is_of_encoding};
 
 /// A prefix of the keys that phones write.
 const APPLE: &str = "com.apple.quicktime.";

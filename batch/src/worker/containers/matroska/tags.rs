@@ -11,7 +11,7 @@ use super::{
     ebml::{Element, VOID, elements, nested, wrapped},
     segment::Segment,
 };
-use crate::worker::containers::chapters;
+use crate::worker::containers::{chapters, tag_names::is_of_encoding};
 
 pub const TAGS: u32 = 0x1254_C367;
 const TAG: u32 = 0x7373;
@@ -85,19 +85,6 @@ const NAMES: [(&str, &str); 20] = [
     ("datetime", "DATE"),
 ];
 
-/// What describes the file or its encoding and is not true of the output. ffmpeg copies the first three from MP4.
-const OF_THE_FILE: [&str; 9] = [
-    "MAJOR_BRAND",
-    "MINOR_VERSION",
-    "COMPATIBLE_BRANDS",
-    "ENCODER",
-    "ENCODER_SETTINGS",
-    "DURATION",
-    "BPS",
-    "BITSPS",
-    "FPS",
-];
-
 /// The tags of the whole file, which are copied into a file of the same kind.
 #[derive(Clone, Debug, Default)]
 pub struct FileTags {
@@ -160,11 +147,6 @@ pub fn named(tags: &gst::TagList) -> Vec<(String, String)> {
         Some(values.filter_map(|value| Some(((*own).to_owned(), text_of(value)?))))
     });
     named.flatten().collect()
-}
-
-/// Whether a tag describes the file or its encoding. Statistics of mkvmerge begin with an underscore.
-pub fn is_of_encoding(name: &str) -> bool {
-    OF_THE_FILE.contains(&name) || name.starts_with('_')
 }
 
 /// Whether a tag of GStreamer is written into Matroska.
