@@ -72,18 +72,6 @@ impl Container {
         }
     }
 
-    /// Whether the muxer of GStreamer 1.22 accepts tracks of these caps but corrupts them.
-    pub fn refuses(self, caps: &gst::Caps) -> bool {
-        let Some(caps) = caps.structure(0) else { return false };
-        match caps.name().as_str() {
-            // No parser extracts AAC from LATM.
-            "audio/mpeg" => caps.get::<&str>("stream-format") == Ok("loas"),
-            // ADPCM gets timestamps that go backwards, and Speex a codec name that only GStreamer knows.
-            "audio/x-adpcm" | "audio/x-speex" => true,
-            _ => false,
-        }
-    }
-
     /// Whether its files consist of ISO/IEC 14496-12 boxes.
     pub fn is_isobmff(self) -> bool {
         matches!(self, Self::Mp4 | Self::Mov)

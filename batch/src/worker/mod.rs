@@ -29,16 +29,13 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use gst::prelude::*;
 use serde::Serialize;
 
 use elements::filter;
 use mux::Mux;
-use pipeline::{
-    decoder_errors,
-    fault::{CutFault, one_line},
-};
+use pipeline::fault::{CutFault, one_line};
 use probe::keyframes;
 use segment::{Job, plan};
 
@@ -58,15 +55,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn init() -> Result<()> {
-    gst::init().context("GStreamer")?;
-    elements::prefer_decoders();
-    decoder_errors::listen();
-    Ok(())
-}
-
 fn work() -> Result<()> {
-    init()?;
+    pipeline::init()?;
     let lines = read_lines();
     let Ok(setup) = lines.recv() else { return Ok(()) };
     let setup: Setup = serde_json::from_str(&setup)?;

@@ -71,6 +71,17 @@ fn wants_parser(accepted: &gst::Caps, caps: &gst::Caps) -> bool {
     })
 }
 
+/// Whether muxers of GStreamer 1.22 accept tracks of these caps but corrupt them.
+fn is_corrupted(caps: &gst::Caps) -> bool {
+    match media_type(caps) {
+        // No parser extracts AAC from LATM.
+        "audio/mpeg" => field(caps, "stream-format") == Some("loas"),
+        // ADPCM gets timestamps that go backwards, and Speex a codec name that only GStreamer knows.
+        "audio/x-adpcm" | "audio/x-speex" => true,
+        _ => false,
+    }
+}
+
 /// Removes the channel layout from caps of raw audio.
 pub const WITHOUT_LAYOUT: &str = "capssetter caps=audio/x-raw,channel-mask=(bitmask)0";
 
@@ -93,7 +104,7 @@ impl Muxer {
 
     /// How to link a track with these caps, if the container accepts it.
     pub fn pad_for(&self, caps: &gst::Caps) -> Option<MuxPad> {
-        if self.container.refuses(caps) {
+        if is_corrupted(caps) {
             return None;
         }
         let pad = |template: &gst::PadTemplate, parser| MuxPad {

@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use cyclegan_frame::Transfer;
 use gst::prelude::*;
 
-use super::init;
 use crate::{
     container::Container,
+    encoding::RAW,
     files::{before_index, remove_unfinished},
     options::{Rate, Recipe},
     picture::PictureFormat,
@@ -30,7 +30,7 @@ use crate::{
             self,
             pixels::{self, ImagePipeline},
         },
-        pipeline::Pipeline,
+        pipeline::{self, Pipeline},
         probe::{Media, Track, losses, own::Own},
         segment::{branch::Branch, source},
     },
@@ -66,7 +66,7 @@ pub fn translate(
     rate: Rate,
     say: Say,
 ) -> Result<u64> {
-    init()?;
+    pipeline::init()?;
     filter::check_encoders(setup)?;
     if let (Input::Sequence(input), Output::Sequence(output)) = (input, output) {
         return images(setup, input, output, say);
@@ -87,7 +87,7 @@ pub fn translate(
 fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say) -> Result<u64> {
     let (encoder, container) = match output {
         Output::File(_, container) => (setup.recipe.video_encoder.clone(), *container),
-        Output::Y4m => (Some(y4m::write::encoder()), Container::Mkv),
+        Output::Y4m => (Some(raw_encoder()), Container::Mkv),
         Output::Sequence(output) => (Some(encoder(output.format)), Container::Mkv),
     };
     let recipe = Recipe { video_encoder: encoder, ..setup.recipe.clone() };
@@ -132,6 +132,11 @@ fn probe(input: &Input, say: Say) -> Result<Media> {
     let image = picture::open(&path, &mut |_| ()).with_context(|| path.display().to_string())?;
     let track = Track::new(String::new(), pixels::frame(&image)?.0.to_caps()?);
     Ok(Media { tracks: vec![track], ..Media::default() })
+}
+
+/// Takes the place of an encoder, and limits the formats to those of y4m.
+fn raw_encoder() -> String {
+    format!("{RAW} caps=\"video/x-raw,format=(string){}\"", y4m::write::formats())
 }
 
 fn encoder(format: PictureFormat) -> String {

@@ -20,7 +20,7 @@ use crate::{
     protocol::{Event, Say, note_all},
     stop,
     worker::{
-        elements::{caps::has_decoder, make},
+        elements::{caps::has_decoder, make, prefer_decoders},
         pads::tally::Tally,
     },
 };
@@ -35,6 +35,14 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const FIRST_PATIENCE: Duration = Duration::from_secs(570);
 /// Time between two progress replies.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Prepares GStreamer. Call it before anything else of this module and those above it.
+pub fn init() -> Result<()> {
+    gst::init().context("GStreamer")?;
+    prefer_decoders();
+    decoder_errors::listen();
+    Ok(())
+}
 
 /// A pipeline, stopped when dropped.
 #[derive(Default)]

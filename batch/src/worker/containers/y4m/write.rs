@@ -9,17 +9,13 @@ use gst::prelude::*;
 use gst_video::{VideoChromaSite, VideoColorRange, VideoInfo};
 
 use super::FORMATS;
-use crate::{
-    encoding::RAW,
-    worker::{elements::rows, pads::probes::on_buffers},
-};
+use crate::worker::{elements::rows, pads::probes::on_buffers};
 
-/// Takes the place of an encoder, and limits the formats to those that [`write_to`] can write.
-pub fn encoder() -> String {
-    // Few readers accept y4m without colour.
+/// The formats of GStreamer that [`write_to`] can write, in the syntax of caps. Few readers accept y4m without colour.
+pub fn formats() -> String {
     let formats = FORMATS.map(|(_, format)| format);
     let colour: Vec<_> = formats.into_iter().filter(|format| !format.starts_with("GRAY")).collect();
-    format!("{RAW} caps=\"video/x-raw,format=(string){{{}}}\"", colour.join(","))
+    format!("{{{}}}", colour.join(","))
 }
 
 /// Converts the frames at `pad` to y4m, with a header before the first.
