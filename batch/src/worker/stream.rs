@@ -102,7 +102,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     let (span, is_timed) = (&Span::default(), matches!(output, Output::File(..)));
     let write = |pipeline: &Pipeline, chain: &Chain| {
         if *input == Input::Y4m || *output == Output::Y4m {
-            pipeline.wait_for_pipes();
+            pipeline.progress.wait_for_pipes();
         }
         write(pipeline, chain, output)
     };

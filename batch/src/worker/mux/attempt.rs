@@ -21,7 +21,7 @@ use crate::{
         containers::chapters,
         hdr,
         muxer::Muxer,
-        pads::clip::{Window, nanoseconds, time_at},
+        pads::window::{Window, nanoseconds, time_at},
         pipeline::{Pipeline, fault::CutFault},
         probe::{
             Media,

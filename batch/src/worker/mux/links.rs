@@ -23,8 +23,8 @@ use crate::{
         },
         muxer::{MuxPad, Muxer},
         pads::{
-            clip::{Window, nanoseconds, place},
             probes::on_caps,
+            window::{Window, nanoseconds, place},
         },
         pipeline::{
             Pipeline,
@@ -177,7 +177,7 @@ impl Links<'_> {
         pad: gst::Pad,
         audio: AudioObservations,
     ) {
-        let passed = self.pipeline.tally("packets written");
+        let passed = self.pipeline.progress.tally("packets written");
         passed.watch(&pad);
         let linked = LinkedTrack { number, action: action.clone(), caps, pad, passed, audio };
         self.observations.linked.push(linked);

@@ -30,10 +30,10 @@ use crate::{
     worker::{
         containers::matroska,
         muxer::Muxer,
-        pads::clip::Window,
+        pads::window::Window,
         pipeline::{
-            PROGRESS_INTERVAL,
             fault::{CutFault, OutsideFault, TrackFault},
+            progress::PROGRESS_INTERVAL,
         },
         probe::{Media, Track, scan},
     },

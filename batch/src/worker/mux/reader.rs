@@ -19,8 +19,8 @@ use crate::{
             frames, is_of,
         },
         pads::{
-            clip::{nanoseconds, position, time_at},
             probes::{TimeSegment, drop_events, on_caps},
+            window::{nanoseconds, position, time_at},
         },
         pipeline::{Pipeline, fault::CutFault},
     },

@@ -8,3 +8,4 @@ pub mod gaps;
 pub mod padding;
 pub mod probes;
 pub mod tally;
+pub mod window;

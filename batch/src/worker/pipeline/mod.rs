@@ -4,17 +4,14 @@
 
 pub mod decoder_errors;
 pub mod fault;
+pub mod progress;
 
-use std::{
-    cell::{Cell, RefCell},
-    fs,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, path::Path, time::Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::prelude::*;
 
+use self::progress::{FIRST_PATIENCE, PATIENCE, PROGRESS_INTERVAL, Progress, patience};
 use crate::{
     files::before_index,
     protocol::{Event, Say, note_all},
@@ -29,12 +26,6 @@ use crate::{
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 /// The same where a few milliseconds matter.
 const SHORT_POLL: gst::ClockTime = gst::ClockTime::from_mseconds(5);
-/// How long a pipeline may go without progress.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// The same before the first frame is translated: a GPU's engine may have to be built.
-const FIRST_PATIENCE: Duration = Duration::from_secs(570);
-/// Time between two progress replies.
-pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 
 /// Prepares GStreamer. Call it before anything else of this module and those above it.
 pub fn init() -> Result<()> {
@@ -48,15 +39,10 @@ pub fn init() -> Result<()> {
 #[derive(Default)]
 pub struct Pipeline {
     pipeline: gst::Pipeline,
-    /// Counts at points of the pipeline, for progress and stalls.
-    points: RefCell<Vec<(&'static str, Tally)>>,
-    /// The files being written: their growth counts as progress.
-    files: RefCell<Vec<PathBuf>>,
+    pub progress: Progress,
     missing: RefCell<Vec<String>>,
     /// Warnings that are not noted yet.
     warnings: RefCell<Vec<String>>,
-    /// Whether it reads from or writes to a pipe.
-    is_piped: Cell<bool>,
 }
 
 impl Pipeline {
@@ -95,20 +81,13 @@ impl Pipeline {
         &self.pipeline
     }
 
-    /// Adds a count at a point. Call it in the order in which data pass the points.
-    pub fn tally(&self, what: &'static str) -> Tally {
-        let tally = Tally::default();
-        self.points.borrow_mut().push((what, tally.clone()));
-        tally
-    }
-
     /// Writes the output of the muxer `mux` to `file`, whose growth counts as progress. The pipeline does not wait for its
     /// preroll: tracks are linked while it runs, and GStreamer would lose a state change that waits for a first buffer.
     pub fn write_file(&self, mux: &gst::Element, file: &Path) -> Result<()> {
         let sink = make("filesink")?;
         sink.set_property("location", file);
         sink.set_property("async", false);
-        self.files.borrow_mut().push(file.to_owned());
+        self.progress.add_file(file);
         self.pipeline.add_many([mux, &sink])?;
         mux.link(&sink)?;
         Ok(())
@@ -121,14 +100,9 @@ impl Pipeline {
             let beside = before_index(file);
             mux.set_property("faststart", true);
             mux.set_property("faststart-file", &beside);
-            self.files.borrow_mut().push(beside);
+            self.progress.add_file(&beside);
         }
         self.write_file(mux, file)
-    }
-
-    /// Turns off the check for stalls: the program at the other end of a pipe may pause.
-    pub fn wait_for_pipes(&self) {
-        self.is_piped.set(true);
     }
 
     /// Prerolls the pipeline, for a seek and a look at its frames. To play to the end, play at once: `GstBin` of
@@ -143,7 +117,7 @@ impl Pipeline {
     pub fn run(&self, frames: Option<(&Tally, Option<u64>)>, say: Say) -> Result<()> {
         self.set_state(gst::State::Playing)?;
         let mut reported = None::<Instant>;
-        let mut moved = (Instant::now(), self.position());
+        let mut moved = self.progress.start();
         loop {
             if let Some(message) = self.next_message(POLL)? {
                 note_all(say, self.warnings.take());
@@ -153,9 +127,9 @@ impl Pipeline {
                 // Messages come in bursts.
                 continue;
             }
-            self.watch(&mut moved, patience(frames.map(|(tally, _)| tally)))?;
+            self.progress.check(&mut moved, patience(frames.map(|(tally, _)| tally)))?;
             let is_due = reported.is_none_or(|time| time.elapsed() >= PROGRESS_INTERVAL);
-            if is_due && reported.is_none_or(|time| moved.0 > time) {
+            if is_due && reported.is_none_or(|time| moved.at > time) {
                 let (frames, total) =
                     frames.map_or((0, None), |(tally, total)| (tally.get().packets, total));
                 say(Event::Progress { frames, total });
@@ -170,44 +144,16 @@ impl Pipeline {
 
     /// Waits until `is_ready` or the end of the stream; returns `is_ready`.
     pub fn wait_until(&self, is_ready: impl Fn() -> bool) -> Result<bool> {
-        let mut moved = (Instant::now(), self.position());
+        let mut moved = self.progress.start();
         while !is_ready() {
             if let Some(message) = self.next_message(SHORT_POLL)?
                 && let gst::MessageView::Eos(_) = message.view()
             {
                 return Ok(is_ready());
             }
-            self.watch(&mut moved, PATIENCE)?;
+            self.progress.check(&mut moved, PATIENCE)?;
         }
         Ok(true)
-    }
-
-    /// Fails if there was no progress for longer than `patience`, unless a pipe may pause. `moved` is the last progress.
-    fn watch(&self, moved: &mut (Instant, (u64, u64)), patience: Duration) -> Result<()> {
-        let position = self.position();
-        if position != moved.1 {
-            *moved = (Instant::now(), position);
-        }
-        let is_stalled = !self.is_piped.get() && moved.0.elapsed() > patience;
-        ensure!(!is_stalled, fault::OutsideFault(self.stall()));
-        Ok(())
-    }
-
-    /// A value that changes with any progress.
-    fn position(&self) -> (u64, u64) {
-        let packets = self.points.borrow().iter().map(|(_, tally)| tally.get().packets).sum();
-        let size = |file: &PathBuf| fs::metadata(file).map_or(0, |file| file.len());
-        (packets, self.files.borrow().iter().map(size).sum())
-    }
-
-    fn stall(&self) -> String {
-        let points = self.points.borrow();
-        let point = |(what, tally): &(&str, Tally)| {
-            let passed = tally.get();
-            format!("{} {what}, up to {:.1} s", passed.packets, passed.end.seconds_f64())
-        };
-        let points: Vec<_> = points.iter().map(point).collect();
-        format!("stalls: {}", points.join("; "))
     }
 
     fn set_state(&self, state: gst::State) -> Result<()> {
@@ -259,14 +205,6 @@ impl Pipeline {
     }
 }
 
-/// How long a pipeline that counts translated frames may go without progress.
-fn patience(translated: Option<&Tally>) -> Duration {
-    match translated.is_some_and(|tally| tally.get().packets == 0) {
-        true => FIRST_PATIENCE,
-        false => PATIENCE,
-    }
-}
-
 /// Whether the decoder that is reported missing exists. Damaged data lead to the same report.
 fn is_installed(missing: &gst::message::Element) -> bool {
     let caps = missing.structure().and_then(|details| details.get::<gst::Caps>("detail").ok());
@@ -276,22 +214,5 @@ fn is_installed(missing: &gst::message::Element) -> bool {
 impl Drop for Pipeline {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_pipes_may_pause() {
-        gst::init().unwrap();
-        assert_eq!(patience(None), PATIENCE);
-        assert_eq!(patience(Some(&Tally::default())), FIRST_PATIENCE);
-        let pipeline = Pipeline::default();
-        let watch = || pipeline.watch(&mut (Instant::now(), pipeline.position()), Duration::ZERO);
-        assert!(watch().is_err());
-        pipeline.wait_for_pipes();
-        watch().unwrap();
     }
 }

@@ -22,8 +22,8 @@ use crate::{
     worker::{
         elements::{caps::media_type, discard},
         pads::{
-            clip::{nanoseconds, position, time_at},
             tally::{Passed, Tally, segment_at},
+            window::{nanoseconds, position, time_at},
         },
         pipeline::Pipeline,
     },
@@ -47,7 +47,7 @@ pub fn open(
     mut each: impl FnMut(&Source, &gst::Pad),
 ) -> Result<(Pipeline, Tally)> {
     let pipeline = Pipeline::default();
-    let read = pipeline.tally("packets read");
+    let read = pipeline.progress.tally("packets read");
     let tracks = demux(&pipeline, file, &media.repairs, move |_, _| is_decoded)?;
     for source in &tracks.sources {
         // Not at the track's own pad, which already holds its first packet.

@@ -70,9 +70,9 @@ impl Branch<'_> {
         let pipeline = Pipeline::default();
         let counts = Counts {
             packets: Packets::new(&pipeline, self.span),
-            decoded: pipeline.tally("frames decoded"),
-            translated: pipeline.tally("frames translated"),
-            encoded: pipeline.tally("frames encoded"),
+            decoded: pipeline.progress.tally("frames decoded"),
+            translated: pipeline.progress.tally("frames translated"),
+            encoded: pipeline.progress.tally("frames encoded"),
         };
         let start = chain.pad("begin", "sink")?;
         let (times, gaps) = (FrameTimes::default(), Gaps::default());

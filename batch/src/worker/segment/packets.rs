@@ -37,7 +37,7 @@ pub struct Packets {
 impl Packets {
     /// For the packets of `span`, watched as a point of `pipeline`.
     pub fn new(pipeline: &Pipeline, span: &Span) -> Self {
-        let demuxed = pipeline.tally("packets read");
+        let demuxed = pipeline.progress.tally("packets read");
         Self { demuxed, parsed: Arc::default(), gaps: Arc::default(), span: span.clone() }
     }
 
