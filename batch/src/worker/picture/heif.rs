@@ -9,8 +9,8 @@ use gdk_pixbuf::{Pixbuf, PixbufError, PixbufLoader, glib, prelude::PixbufLoaderE
 use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
 use super::{
-    Picture,
     metadata::{EXIF_LOST, Metadata, XMP_LOST},
+    read::Picture,
 };
 use crate::{
     picture::LACKS_HEIF,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::{Media, Track};
 use crate::worker::{
     containers::y4m::read::Y4m,
-    picture::animation::{self, Animation},
+    picture::animation::source::{self, Animation},
 };
 
 /// The media type of y4m.
@@ -24,7 +24,7 @@ pub enum Own {
 impl Own {
     /// What is in a file; `None` if GStreamer decodes it.
     pub fn of_file(input: &Path) -> Result<Option<Self>> {
-        if let Some(animation) = animation::probe(input).context("is damaged")? {
+        if let Some(animation) = source::probe(input).context("is damaged")? {
             return Ok(Some(Self::Animation(animation)));
         }
         Ok(Y4m::of_file(input)?.map(Self::Y4m))
@@ -41,7 +41,7 @@ impl Own {
     /// A source of the frames of `input`, those of y4m from the time `from` on.
     pub fn source(&self, input: &Path, from: gst::ClockTime) -> Result<gst::Element> {
         match self {
-            Self::Animation(_) => animation::source(input),
+            Self::Animation(_) => source::source(input),
             Self::Y4m(y4m) => y4m.source(input, from),
         }
     }

@@ -15,10 +15,9 @@ use image::{
     metadata::LoopCount,
 };
 
-use super::pixels;
 use crate::{
     picture::{animation_format, open},
-    worker::elements::frames,
+    worker::{elements::frames, picture::pixels},
 };
 
 /// Duration of a frame whose duration is 0, as in browsers.

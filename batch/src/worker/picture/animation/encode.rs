@@ -17,13 +17,17 @@ use img_parts::{
     webp::{CHUNK_ALPH, CHUNK_ANIM, CHUNK_ANMF, CHUNK_VP8, CHUNK_VP8L, CHUNK_VP8X, WebP},
 };
 
-use super::{
-    Picture, ancillary::Ancillary, animation, encode_pixels, metadata::Metadata,
-    pixels::ImagePipeline, save,
-};
+use super::source::decode;
 use crate::{
     picture::{PictureFormat, animation_format},
     protocol::{Say, Setup, note_all},
+    worker::picture::{
+        ancillary::Ancillary,
+        encode::{encode_pixels, save},
+        metadata::Metadata,
+        pixels::ImagePipeline,
+        read::{Picture, is_lossless},
+    },
 };
 
 /// Flags of VP8X: the image has frames, and transparency.
@@ -33,8 +37,6 @@ const ALPHA: u8 = 0x10;
 const NO_BLENDING: u8 = 0x02;
 /// The longest duration of a frame of WebP, in milliseconds.
 const LONGEST: u32 = 0xFF_FFFF;
-/// The bytes of a frame of WebP before those of its image.
-const FRAME_HEADER: usize = 16;
 
 /// The format of the animation `input`, if `output` can hold its frames.
 pub fn format(input: &Path, output: PictureFormat) -> Result<Option<ImageFormat>> {
@@ -64,7 +66,7 @@ pub fn translate(
 
     let filter = ImagePipeline::filter(setup)?;
     let is_lossless = output_format == PictureFormat::Png || is_lossless(&bytes, format);
-    let (frames, plays) = animation::decode(Cursor::new(&bytes), format)?;
+    let (frames, plays) = decode(Cursor::new(&bytes), format)?;
     let mut encoder = Encoder { format: output_format, has_alpha, plays, frames: Vec::new() };
     let mut size = (0, 0);
     for frame in frames {
@@ -90,7 +92,7 @@ pub fn translate(
     save(output, &encoded, size)?;
     // Before it gets its final name, its frames must be readable.
     let written = animation_format(output)?.context("the output is not animated")?;
-    let (frames, _) = animation::decode(Cursor::new(&encoded), written)?;
+    let (frames, _) = decode(Cursor::new(&encoded), written)?;
     let found = frames.take_while(Result::is_ok).count();
     ensure!(found == count, "the output has {found} of {count} frames that can be decoded");
     Ok(count as u64)
@@ -100,18 +102,6 @@ pub fn translate(
 fn is_turned(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
-}
-
-/// Whether the frames of an animation are lossless.
-fn is_lossless(bytes: &[u8], format: ImageFormat) -> bool {
-    if format != ImageFormat::WebP {
-        return true;
-    }
-    let webp = WebP::from_bytes(Bytes::copy_from_slice(bytes));
-    webp.is_ok_and(|webp| {
-        let frame = webp.chunk_by_id(CHUNK_ANMF).and_then(|frame| frame.content().data().cloned());
-        frame.is_some_and(|frame| frame[FRAME_HEADER.min(frame.len())..].starts_with(&CHUNK_VP8L))
-    })
 }
 
 /// Collects the frames of an animation.
