@@ -2,9 +2,10 @@
 
 //! A worker: a process that runs one task after another.
 //!
-//! Each module uses only those before it: [`elements`], [`pads`] and [`pipeline`] help with GStreamer; [`containers`] and
-//! [`picture`] know the formats of files; [`probe`] finds what is in a file; [`mux`] writes an output; [`segment`]
-//! translates.
+//! Each module uses only those before it: [`elements`], [`pads`] and [`pipeline`] help with GStreamer; [`repairs`] and
+//! [`hdr`] correct and convert what elements output; [`containers`] and [`picture`] know the formats of files; [`probe`]
+//! finds what is in a file; [`muxer`] and [`mux`] write an output; [`segment`] translates; [`stream`] translates what is
+//! not a file, and [`thumbnails`] are for the report.
 
 mod containers;
 mod elements;
