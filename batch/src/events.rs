@@ -79,8 +79,8 @@ struct State {
 
 pub struct Events {
     json: bool,
-    /// Whether standard output carries y4m instead.
-    is_quiet: bool,
+    /// Whether all lines go to standard error, because standard output carries y4m.
+    uses_stderr: bool,
     files: usize,
     bars: MultiProgress,
     total_bar: ProgressBar,
@@ -95,12 +95,12 @@ impl Events {
         let total_bar = bars.add(ProgressBar::new(bytes));
         total_bar.set_style(style("{wide_bar} {msg}"));
         let (begun, state) = (Instant::now(), Mutex::default());
-        Self { json, is_quiet: false, files, bars, total_bar, begun, state }
+        Self { json, uses_stderr: false, files, bars, total_bar, begun, state }
     }
 
     /// Prints everything to standard error.
     pub fn on_standard_error(self) -> Self {
-        Self { is_quiet: true, ..self }
+        Self { uses_stderr: true, ..self }
     }
 
     pub fn begin(&self, share: Option<String>, found: usize, provider: Option<&str>) {
@@ -165,8 +165,8 @@ impl Events {
         }
     }
 
-    /// Takes back the start of a file; returns its size.
-    pub fn forget(&self, number: usize) -> u64 {
+    /// Undoes the start of a file, so that it can start again; returns its size.
+    pub fn cancel_start(&self, number: usize) -> u64 {
         let Some(active) = lock(&self.state).active.remove(&number) else { return 0 };
         active.bar.finish_and_clear();
         self.bars.remove(&active.bar);
@@ -174,7 +174,7 @@ impl Events {
     }
 
     pub fn end(&self, number: usize, file: &Path, output: &Path, result: &FileResult) {
-        let size = self.forget(number);
+        let size = self.cancel_start(number);
         let mut state = lock(&self.state);
         state.ended += size;
         let counts = &mut state.counts;
@@ -268,7 +268,7 @@ impl Events {
     }
 
     fn line(&self, line: &impl fmt::Display) {
-        if self.is_quiet {
+        if self.uses_stderr {
             return self.error_line(line);
         }
         // `println!` would panic on a closed pipe, as with `| head`; the work continues.

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_what_is_installed_and_a_name_what_it_names() {
+    fn a_named_encoder_must_be_installed() {
         let intel = &["vah264enc.qpi", "qsvh264enc.x"];
         assert!(chosen("auto", Codec::H264, WEB, intel).unwrap().starts_with("qsvh264enc "));
         assert_eq!(chosen("auto", Codec::H265, WEB, intel).unwrap(), "");

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_that_steps_lead_to_are_done_by_those_who_wait() {
+    fn idle_threads_run_steps_that_others_add() {
         let queue = Queue::default();
         queue.push(Step::File(0));
         let done = AtomicUsize::new(0);

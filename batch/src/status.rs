@@ -26,7 +26,7 @@ pub fn print(out: &Path, items: &[Item], as_json: bool) {
     recorded.iter().filter_map(line).for_each(|line| say(&line));
     let [done, failed, translating, unfinished] = count_states(recorded.iter().map(|r| &r.state));
     let begun: HashSet<&Path> = recorded.iter().map(|record| &*record.folder).collect();
-    // Those of these items are never recorded.
+    // Problems known before a file is opened are never recorded.
     let (bad, good): (Vec<_>, Vec<_>) = items.iter().partition(|item| item.problem.is_some());
     let waiting = good.iter().filter(|item| !begun.contains(&*folder_of(out, &item.output)));
     let (waiting, failed) = (waiting.count() as u64, failed + bad.len() as u64);

@@ -98,7 +98,7 @@ impl Stream {
         if let Some(path) = written {
             check_names(&path, longer(&path)).with_context(|| path.display().to_string())?;
         }
-        ensure!(!is_own, "{}: is its own output; use another --out", options.out.display());
+        ensure!(!is_own, "{}: would overwrite itself; use another --out", options.out.display());
         Ok(())
     }
 

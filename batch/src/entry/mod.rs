@@ -164,7 +164,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Records that nothing was written, unless the output there is that of another input, of which the records tell.
+    /// Records the failure, unless the existing record belongs to another input.
     pub fn refuse(&self, cause: &str) {
         let record = read_json::<Record>(&self.folder.join(RECORD));
         if record.is_none_or(|record| record.paths.input == self.paths.input) {

@@ -121,7 +121,7 @@ impl<'a> Finder<'a> {
         let mut kept = Vec::with_capacity(items.len());
         for mut item in items {
             if is_same(&self.destination.folder.join(&item.output), &item.input) {
-                item.problem.get_or_insert("is its own output; use another --out".to_owned());
+                item.problem.get_or_insert("would overwrite itself; use another --out".to_owned());
             }
             match first.entry(item.output.clone()) {
                 Entry::Vacant(free) => {

@@ -184,5 +184,5 @@ fn two_files_do_not_get_one_output() {
 fn a_file_is_not_its_own_output() {
     let folder = folder(&["out/a.mp4"]);
     let items = find(folder.path(), &["out/a.mp4"]);
-    assert!(items[0].problem.as_ref().unwrap().contains("its own output"));
+    assert!(items[0].problem.as_ref().unwrap().contains("would overwrite itself"));
 }

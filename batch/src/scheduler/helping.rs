@@ -83,7 +83,7 @@ impl File<'_> {
                 self.end(FileResult::Elsewhere { text });
             }
             None => {
-                self.forget();
+                self.cancel_start();
                 self.run.queue.push(Step::File(self.index));
             }
         }

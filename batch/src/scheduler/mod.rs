@@ -31,6 +31,7 @@ use crate::{
     pool::{Failure, Worker},
     protocol::Setup,
     queue::{Queue, Step},
+    text::counted,
 };
 use task::Slot;
 
@@ -167,9 +168,10 @@ impl<'a> Scheduler<'a> {
         }
         // Another process or thread may start the file again.
         if let Step::File(_) = step {
-            file.forget();
+            file.cancel_start();
         }
-        self.events.warn(&format!("cannot start a worker, {others} continue: {cause}"));
+        let others = counted(others as u64, "worker");
+        self.events.warn(&format!("cannot start a worker, {others} left: {cause}"));
         self.queue.push_first(&[step]);
         ControlFlow::Break(())
     }
@@ -205,9 +207,9 @@ impl<'a> File<'a> {
         self.state().video().map(|video| video.segments.clone())
     }
 
-    /// Takes back its start.
-    fn forget(self) {
-        self.run.events.forget(self.index);
+    /// Undoes the start, so that the file can start again.
+    fn cancel_start(self) {
+        self.run.events.cancel_start(self.index);
         self.state().begun = None;
     }
 

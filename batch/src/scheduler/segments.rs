@@ -80,7 +80,7 @@ impl File<'_> {
     pub fn segment(self, worker: &mut Slot, segment: usize) -> Result<(), Failure> {
         let Some(segments) = self.segments() else { return Ok(()) };
         if self.state().video().is_some_and(|video| video.is_uncut) {
-            // It was waiting for another process when the others were dropped.
+            // Another process held this segment when the others were removed from the queue.
             self.segment_ended(segment, None);
             return Ok(());
         }

@@ -166,7 +166,7 @@ fn lists_and_patterns_name_files_as_well() {
 }
 
 #[test]
-fn names_that_are_no_text_are_names() {
+fn names_need_not_be_utf8() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
     let place = Place::new();
     let name = OsStr::from_bytes(b"a\xff.mp4");
@@ -230,7 +230,7 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
         ),
         ("in/broken.png: ", "is damaged"),
         ("in/foreign.mp4: ", "would replace out/foreign.mp4"),
-        ("out/foreign.mp4: ", "is its own output"),
+        ("out/foreign.mp4: ", "would overwrite itself"),
     ];
     for (file, cause) in expected {
         let lines: Vec<_> =

@@ -40,7 +40,7 @@ fn assert_same_tracks(whole: &[Track], joined: &[Track]) {
 }
 
 #[test]
-fn pieces_make_up_what_one_piece_is() {
+fn segments_equal_one_piece() {
     let place = Place::new();
     make_clip(&place.path("in/a.mp4"), 125, 25);
     make_clip(&place.path("in/b.mkv"), 100, 30);

@@ -58,7 +58,7 @@ impl Links<'_> {
         let mut sources: Vec<_> = sources.collect();
         for (number, (track, action)) in self.media.tracks.iter().zip(self.actions).enumerate() {
             let fault = |cause: String| TrackFault { track: number, cause };
-            // What is dropped stays among the others.
+            // The source of a dropped track stays in `sources` and is discarded below.
             let is_kept = !matches!(action, Action::Drop);
             let is_it = |source: &&Source| is_kept && track.is(&source.id, &source.caps);
             let source = sources.iter().position(is_it).map(|found| sources.remove(found));
@@ -185,7 +185,7 @@ impl Links<'_> {
 }
 
 /// Adds the number of channels in `known`, the caps of a parser, to caps at `pad` that have none. `qtdemux` of GStreamer
-/// 1.26 does not tell that of AC-3, and `mp4mux` needs it.
+/// 1.26 does not report the number of AC-3, and `mp4mux` needs it.
 fn complete_channels(pad: &gst::Pad, known: &gst::Caps) {
     let channels = field::<i32>(known, "channels");
     on_caps(pad, move |caps| {

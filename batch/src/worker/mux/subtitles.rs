@@ -8,8 +8,8 @@ use gst::prelude::*;
 
 use crate::worker::pads::{probes::on_buffers, tally::FILLER};
 
-/// Makes text that the muxer of MP4 and QuickTime gets at `pad` begin at `start` with an empty text. Otherwise the muxer
-/// delays the track by its edit list, and ffmpeg, which takes the delay off the last text, does not show that.
+/// Sends an empty text from `start` to the first one. Otherwise `qtmux` delays the track by an edit list, and ffmpeg
+/// omits the last text.
 pub fn begin_at(pad: &gst::Pad, start: gst::ClockTime) {
     let has_begun = AtomicBool::new(false);
     on_buffers(pad, move |pad, buffer| {

@@ -88,8 +88,8 @@ pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
         }
         let before = lock(&before).take();
         if let Some(before) = before.filter(|_| is_late(time, start)) {
-            // It comes back here. If this fails, so does this frame.
-            let _ = pad.push(begun(before, start, Some(time)));
+            // The push runs this probe again. If it fails, so will the current frame.
+            let _ = pad.push(moved_to(before, start, Some(time)));
         }
         place(buffer.make_mut(), time);
         true
@@ -98,7 +98,7 @@ pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
         let is_end = info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
         let before = is_end.then(|| lock(&until_end).take()).flatten();
         if let Some((before, next)) = before.zip(pad.peer()) {
-            let mut buffer = begun(before, start, stop);
+            let mut buffer = moved_to(before, start, stop);
             place_last(buffer.make_mut(), start);
             // The pad itself outputs nothing more. A failure is reported by the next element.
             let _ = next.chain(buffer);
@@ -112,15 +112,15 @@ pub fn is_late(time: gst::ClockTime, start: gst::ClockTime) -> bool {
     time > start.saturating_add(LONG_FRAME)
 }
 
-/// A frame from before `start`, as if it came there and were shown until `end`.
-fn begun(
+/// Moves a frame from before `start` to `start`, to be shown until `end`.
+fn moved_to(
     mut frame: gst::Buffer,
     start: gst::ClockTime,
     end: Option<gst::ClockTime>,
 ) -> gst::Buffer {
     let fields = frame.make_mut();
     fields.set_pts(start);
-    // Its own is that of the frame rate, or that until the end of another part.
+    // The frame has the duration of the frame rate, or the time until the end of another part.
     fields.set_duration(end.and_then(|end| end.checked_sub(start)));
     frame
 }
@@ -158,11 +158,11 @@ mod tests {
         let mut slide = gst::Buffer::new();
         let fields = slide.get_mut().unwrap();
         fields.set_pts(19 * second);
-        // That of a frame rate of 1.
+        // At a frame rate of 1.
         fields.set_duration(second);
         let start = 30 * second;
-        let shown = begun(slide.clone(), start, Some(50 * second));
+        let shown = moved_to(slide.clone(), start, Some(50 * second));
         assert_eq!((shown.pts(), shown.duration()), (Some(start), Some(20 * second)));
-        assert_eq!(begun(slide, start, None).duration(), None);
+        assert_eq!(moved_to(slide, start, None).duration(), None);
     }
 }

@@ -15,7 +15,7 @@ const DEFAULT_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 /// The shortest time between two frames: the unit of time of Matroska.
 const SHORTEST: gst::ClockTime = gst::ClockTime::from_mseconds(1);
 
-/// The longest step back that is taken for a few wrong timestamps, and not for another video.
+/// A longer step back means another video; a shorter one is a wrong timestamp.
 const LONGEST_STEP_BACK: gst::ClockTime = gst::ClockTime::from_seconds(1);
 
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ impl FrameTimes {
     pub fn check(&self) -> Result<()> {
         lock(&self.0).jump.map_or(Ok(()), |jump| {
             let seconds = jump.seconds_f64();
-            bail!("its timestamps jump back by {seconds:.1} s, as where another video begins; split it there")
+            bail!("its timestamps jump back by {seconds:.1} s, perhaps because another video begins; split the file there")
         })
     }
 

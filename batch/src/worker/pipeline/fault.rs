@@ -13,7 +13,7 @@ pub const NO_FRAMES: &str = "is truncated: no frame is found before its end";
 pub const ENDLESS: &str = "cannot be read: GStreamer reads past its end without stopping; remux it first: \
                            ffmpeg -i INPUT -c copy OUTPUT.mkv";
 /// In a television recording that continues into the next programme, for example.
-pub const CHANGED_TRACKS: &str = "its tracks change midway, where other ones begin: split it there first, for example with \
+pub const CHANGED_TRACKS: &str = "its tracks change midway: split it there first, for example with \
      `ffmpeg -i FILE -t SECONDS -map 0 -c copy PART`";
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
 pub const RARE_CLOCK: &str = "its clock (PCR) comes less often than twice a second, so GStreamer would give frames \

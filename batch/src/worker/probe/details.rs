@@ -112,7 +112,8 @@ impl Media {
             track.entry = Some(entry);
         }
         self.extras = extras;
-        // A seek would need the times before the shift, and those of ProRes count from the first frame on.
+        // Seeking would go wrong: the demuxer expects unshifted times, and the list of ProRes times starts at the first
+        // frame.
         self.is_seekable &= self.repairs.times.are_right();
         let shift = self.repairs.times.shift;
         if !shift.is_zero() {

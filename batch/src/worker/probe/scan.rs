@@ -29,7 +29,8 @@ use crate::{
     },
 };
 
-/// How many packets to read in search of the start of each track. A track that starts later starts late.
+/// How many packets to read in search of the start of each track. A track that has not started by then is
+/// ignored.
 const MAX_PACKETS: u64 = 2000;
 
 #[derive(Clone, Debug)]

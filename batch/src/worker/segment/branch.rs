@@ -142,7 +142,7 @@ impl Branch<'_> {
         }
         ensure!(frames > 0 || self.span.frames.is_some(), NOTHING_DECODED);
         ensure!(frames > 0, CutFault("a segment has no frames that can be decoded".to_owned()));
-        // If the number of frames is known, there is no packet too many.
+        // One extra packet is tolerated, unless the known count shows that a frame is missing.
         let may_lack = u64::from(self.span.frames.is_none_or(|expected| expected == frames));
         let gaps = counts.packets.gaps();
         if let Some(text) = counts.packets.missing(frames, may_lack) {

@@ -13,7 +13,8 @@ use crate::worker::{
     probe::{Media, demux::demux},
 };
 
-/// Links the frames of `input`, which may start `pipeline`, to `sink`: from the time `from` on if this program decodes them, else all.
+/// Links the decoded video of `input` to `sink`; may start `pipeline`. Only formats that this program decodes start at
+/// `from`.
 pub fn open(
     pipeline: &Pipeline,
     input: &Path,

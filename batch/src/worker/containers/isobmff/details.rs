@@ -89,7 +89,7 @@ impl TrackDetails {
     }
 }
 
-/// That some or all subtitles of a track always play, in the first byte of the display flags of 3GPP timed text.
+/// Bits in the first byte of 3GPP display flags: some or all subtitles are forced.
 pub const FORCED: u8 = 0xC0;
 /// The scheme of the roles of tracks, as ffmpeg writes it.
 pub const ROLE_SCHEME: &[u8] = b"urn:mpeg:dash:role:2011\0";

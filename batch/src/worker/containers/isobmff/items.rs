@@ -176,7 +176,7 @@ fn item(entry: &[u8]) -> Option<Item<'_>> {
     let id = fields.big(id_size(version, 3))?;
     fields.take(2)?;
     let kind = fields.take(4)?;
-    // The name and, of `mime`, the fields that this needs.
+    // Skips the name; a `mime` item then has its type and encoding.
     let mut texts = fields.0.split(|byte| *byte == 0).skip(1);
     let [content, encoding] = [(); 2].map(|()| texts.next().unwrap_or_default());
     Some(Item { id, kind, content, encoding })

@@ -9,7 +9,7 @@ use super::{
 
 /// The rate in a sample entry, 16.16 fixed point (ISO/IEC 14496-12, section 12.2.3).
 const RATE: std::ops::Range<usize> = 24..28;
-/// The highest rate of the input of Opus that is taken for one, Hz.
+/// Larger values are not a sample rate but a wrong byte order, Hz.
 const MAX_RATE: u32 = 0xFF_FFFF;
 
 /// The corrections of the index `moov`.

@@ -19,7 +19,7 @@ pub fn has_styles(file: &Path, track: Trak<'_>) -> bool {
 /// The offsets and sizes of samples (ISO/IEC 14496-12, sections 8.7.3 to 8.7.5).
 fn samples(track: Trak<'_>) -> Option<Vec<(u64, u32)>> {
     let runs = track.table(b"stsc")?.get(8..)?.as_chunks::<12>().0;
-    // A track in which all have the same size has no list, and no text of use.
+    // If all samples have one size, there is no list, and no useful text.
     let (0, _) = track.sizes()? else { return None };
     let sizes = track.table(b"stsz")?.get(12..)?.as_chunks::<4>().0;
     let mut sizes = sizes.iter().map(|size| u32::from_be_bytes(*size));

@@ -187,8 +187,7 @@ fn is_of_file(tag: &Element<'_>) -> bool {
     fields.all(|field| !parts.contains(&field.id) || field.number() == 0)
 }
 
-/// Removes the quotes around the tags that `matroskamux` has written, and the tags of the file that `own` has, too: from
-/// GStreamer, they have lost the form of dates.
+/// Removes the muxer's quotes, and tags that `own` also has, because GStreamer changes the form of dates.
 pub fn correct(segment: &mut Segment, own: Option<&FileTags>) -> Result<()> {
     let Some(mut tags) = segment.read(TAGS)? else { return Ok(()) };
     for string in tags.places(&[TAG, SIMPLE_TAG, TAG_STRING]) {
