@@ -68,8 +68,8 @@ fn arguments_of(text: &str, file: &Path, given: &ArgMatches) -> Result<Vec<OsStr
     for (key, value) in table {
         let own = arguments(&key, value.clone(), folder)?;
         // One at a time, so that an error names its key.
-        let alone = [OsString::from("cyclegan-batch")].into_iter().chain(own.clone());
-        if let Err(error) = lenient().try_get_matches_from(alone) {
+        let command = [OsString::from("cyclegan-batch")].into_iter().chain(own.clone());
+        if let Err(error) = lenient().try_get_matches_from(command) {
             let cause = error.to_string();
             let cause = cause.lines().next().unwrap_or_default().trim_start_matches("error: ");
             bail!("`{key}` is {value}: {cause}");

@@ -149,7 +149,7 @@ impl Stream {
     /// Makes the folder of the output, and returns the numbers of the images that are already in it. Fails if it would
     /// replace something.
     fn prepare(&self, may_overwrite: bool) -> Result<Vec<u64>> {
-        let (folder, there, old) = match &self.output {
+        let (folder, existing, old) = match &self.output {
             Output::Y4m => return Ok(Vec::new()),
             Output::File(path, _) => {
                 let folder = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -161,12 +161,12 @@ impl Stream {
                 let is_written = |number: &&u64| {
                     written.as_ref().is_none_or(|written| written.binary_search(number).is_ok())
                 };
-                let there = old.iter().find(is_written).map(|number| output.path(*number));
-                (output.folder().to_owned(), there, old)
+                let existing = old.iter().find(is_written).map(|number| output.path(*number));
+                (output.folder().to_owned(), existing, old)
             }
         };
-        if let Some(there) = there.filter(|_| !may_overwrite) {
-            bail!("would replace {}; use --overwrite or another --out", there.display());
+        if let Some(existing) = existing.filter(|_| !may_overwrite) {
+            bail!("would replace {}; use --overwrite or another --out", existing.display());
         }
         create_folder(&folder)?;
         Ok(old)

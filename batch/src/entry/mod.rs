@@ -123,7 +123,7 @@ impl Entry {
             is_ours = size(&self.output) == Some(record.output_size);
             if is_ours && record.fingerprint == self.fingerprint {
                 let frames = record.made.frames;
-                self.settle(record)?;
+                self.clean_up(record)?;
                 return Ok(Some(frames));
             }
             let is_other = record.paths.input != self.paths.input;
@@ -151,7 +151,7 @@ impl Entry {
 
     /// Removes what earlier runs have left beside the finished output of `record`, and records where its input is now:
     /// reports look for it there.
-    fn settle(&self, record: Record) -> Result<()> {
+    fn clean_up(&self, record: Record) -> Result<()> {
         if !self.is_writer() {
             return Ok(());
         }

@@ -140,9 +140,9 @@ impl Recorded {
             let Record { paths, output_size, made, host, .. } = record;
             let Made { frames, seconds, notices, .. } = made;
             let size = paths.output.as_ref().map(|output| size(&out.join(output)));
-            let is_there = size.is_none_or(|size| size == Some(output_size));
+            let is_complete = size.is_none_or(|size| size == Some(output_size));
             let done = State::Done { frames, seconds, host };
-            let state = if is_there { done } else { State::Unfinished };
+            let state = if is_complete { done } else { State::Unfinished };
             return Some(Self { folder, paths, state, notices });
         }
         let Holder { paths, .. } = Holder::last(&folder)?;

@@ -158,9 +158,9 @@ impl FrameGrabber {
     fn next(&self, time: gst::ClockTime) -> Result<RgbImage> {
         let mut last = None;
         while let Some(sample) = self.sink.try_pull_sample(PATIENCE) {
-            let is_there = end(&sample).is_none_or(|end| end > time);
+            let is_found = end(&sample).is_none_or(|end| end > time);
             last = Some(sample);
-            if is_there {
+            if is_found {
                 break;
             }
         }

@@ -361,7 +361,7 @@ fn an_encoder_that_the_container_cannot_hold_is_named() {
 }
 
 #[test]
-fn hardware_is_used_where_it_is_there() {
+fn hardware_is_used_where_it_is_installed() {
     let place = Place::new();
     small_clip(&place.path("in/a.mp4"));
     let said = place.run(&["in", "--video-encoder", "auto"]);
@@ -372,11 +372,11 @@ fn hardware_is_used_where_it_is_there() {
         ("vaapi", &["vah264enc", "vah264lpenc"]),
         ("qsv", &["qsvh264enc"]),
     ] {
-        let is_there = elements.iter().any(|name| gst::ElementFactory::find(name).is_some());
+        let is_installed = elements.iter().any(|name| gst::ElementFactory::find(name).is_some());
         let output = place.program().args(["in", "--video-encoder", name]).output().unwrap();
-        assert_eq!(output.status.success(), is_there, "{}", text(&output));
+        assert_eq!(output.status.success(), is_installed, "{}", text(&output));
         let error = format!("error: --video-encoder {name}: GStreamer has no ");
-        assert_eq!(text(&output).contains(&error), !is_there, "{}", text(&output));
+        assert_eq!(text(&output).contains(&error), !is_installed, "{}", text(&output));
     }
 }
 

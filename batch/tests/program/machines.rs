@@ -32,9 +32,9 @@ fn status(place: &Place, arguments: &[&str]) -> (Output, Vec<Value>) {
         output
     };
     // Two calls: the JSON includes at least what the text does.
-    let told = run(&[]);
+    let said = run(&[]);
     let lines = text(&run(&["--json"]));
-    (told, lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    (said, lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
 /// A count of a summary.
@@ -168,15 +168,15 @@ fn the_state_of_a_folder_is_told_while_it_is_worked_on() {
     small_clip(&place.path("in/e.mp4"));
     let mut machine = start(&place, &["in/d.mp4", "--piece", "0"]);
     let begun = Instant::now();
-    let (told, lines) = loop {
-        let (told, lines) = status(&place, &["in"]);
-        if text(&told).contains("out/d.mp4") {
-            break (told, lines);
+    let (said, lines) = loop {
+        let (said, lines) = status(&place, &["in"]);
+        if text(&said).contains("out/d.mp4") {
+            break (said, lines);
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "{}", text(&told));
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", text(&said));
         thread::sleep(Duration::from_millis(100));
     };
-    let told = text(&told);
+    let said = text(&said);
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let (host, pid) = (host.trim(), machine.id());
     for expected in [
@@ -185,7 +185,7 @@ fn the_state_of_a_folder_is_told_while_it_is_worked_on() {
         format!("out/d.mp4: is being translated by {host}, process {pid}"),
         "2 done, 1 failed, 1 being translated, 1 not started".to_owned(),
     ] {
-        assert!(told.contains(&expected), "{expected}: {told}");
+        assert!(said.contains(&expected), "{expected}: {said}");
     }
     let of = |name: &str| lines.iter().find(|line| line["output"] == name).unwrap();
     assert_eq!((&of("a.mp4")["state"], &of("a.mp4")["frames"]), (&"done".into(), &3.into()));
@@ -198,11 +198,11 @@ fn the_state_of_a_folder_is_told_while_it_is_worked_on() {
 
     machine.kill().unwrap();
     machine.wait().unwrap();
-    let (told, _) = status(&place, &["--report", "page.html"]);
+    let (said, _) = status(&place, &["--report", "page.html"]);
     assert!(
-        text(&told).contains("2 done, 1 failed, 0 being translated, 1 unfinished"),
+        text(&said).contains("2 done, 1 failed, 0 being translated, 1 unfinished"),
         "{}",
-        text(&told)
+        text(&said)
     );
     let page = fs::read_to_string(place.path("page.html")).unwrap();
     assert!(page.contains("<h2>d.mp4</h2><p>Not finished</p>"), "{page}");

@@ -203,14 +203,14 @@ fn every_encoder_has_the_frames_of_the_input() {
         let psnr = ffmpeg::psnr(&place.path("in/a.mkv"), &place.path(name));
         assert!(psnr > 32.0, "{encoder} in {name}: {psnr} dB");
     }
-    // That of GStreamer 1.22 refuses all frames.
+    // The encoder of GStreamer 1.22 refuses all frames.
     let mpeg2 = ["in", "--video-encoder", "avenc_mpeg2video"];
     let said = place.said(&mpeg2);
     let is_named = said.contains(
         "error: in/a.mkv: the encoder avenc_mpeg2video refuses frames in I420 of 160×120 at 25/1 a second",
     );
     assert!(is_named || said.contains("1 translated"), "{said}");
-    // That of GStreamer 1.22 gives all frames the same time.
+    // The encoder of GStreamer 1.22 gives all frames the same time.
     let said = place.said(&["in", "--video-encoder", "avenc_mpeg4"]);
     let is_named =
         said.contains("error: in/a.mkv: the encoder avenc_mpeg4 gives frames wrong times");

@@ -12,7 +12,7 @@ pub const HEADER: [u8; 16] = 0x3026_B275_8E66_CF11_A6D9_00AA_0062_CE6C_u128.to_b
 const PROPERTIES: [u8; 16] = 0xA1DC_AB8C_47A9_CF11_8EE4_00C0_0C20_5365_u128.to_be_bytes();
 const MARKERS: [u8; 16] = 0x01CD_87F4_51A9_CF11_8EE6_00C0_0C20_5365_u128.to_be_bytes();
 const DESCRIPTIONS: [u8; 16] = 0x40A4_D0D2_07E3_D211_97F0_00A0_C95E_A850_u128.to_be_bytes();
-/// Those that say how the file is encrypted (sections 3.14, 3.15 and 4.11).
+/// Identifiers of objects that say how the file is encrypted (sections 3.14, 3.15 and 4.11).
 const ENCRYPTION: [[u8; 16]; 3] = [
     0xFBB3_1122_23BD_D211_B4B7_00A0_C955_FC6E_u128.to_be_bytes(),
     0x14E6_8A29_2226_174C_B935_DAE0_7EE9_289C_u128.to_be_bytes(),
@@ -65,7 +65,7 @@ fn property(head: &[u8], at: usize, size: u64) -> Option<u64> {
 }
 
 /// The length of the file, unless it is a broadcast.
-pub fn whole_length(head: &[u8]) -> Option<u64> {
+pub fn stated_length(head: &[u8]) -> Option<u64> {
     let is_broadcast = property(head, 64, 4)? & 1 != 0;
     property(head, 16, 8).filter(|length| !is_broadcast && *length > 0)
 }

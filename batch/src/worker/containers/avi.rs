@@ -6,7 +6,7 @@
 use super::bytes::Reader;
 
 /// The minimum length of a RIFF file by its header; `None` if it is not RIFF, or was written as a stream.
-pub fn whole_length(head: &[u8]) -> Option<u64> {
+pub fn stated_length(head: &[u8]) -> Option<u64> {
     let size = Reader::at(head, 4).little(4)?;
     (head.starts_with(b"RIFF") && size < u64::from(u32::MAX) - 8).then_some(size + 8)
 }

@@ -13,7 +13,7 @@ use std::{
 pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Those of `bytes` from `offset` on.
+    /// The bytes of `bytes` from `offset` on.
     pub fn at(bytes: &'a [u8], offset: usize) -> Self {
         Self(bytes.get(offset..).unwrap_or_default())
     }
@@ -49,8 +49,8 @@ pub fn read_at<const SIZE: usize>(mut file: &File, offset: u64) -> io::Result<[u
     Ok(bytes)
 }
 
-/// The range of `part`, a part of `whole`.
-pub fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+/// The range of `part` in `bytes`, of which it is a part.
+pub fn place(bytes: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr() - bytes.as_ptr().addr();
     start..start + part.len()
 }

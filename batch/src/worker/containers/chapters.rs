@@ -39,8 +39,8 @@ pub fn is_comment(name: &str) -> bool {
 /// A time such as `01:02:03.456`.
 fn time(text: &str) -> Option<gst::ClockTime> {
     let mut parts = text.splitn(3, ':');
-    let mut whole = || parts.next()?.trim().parse::<u32>().ok().map(f64::from);
-    let (hours, minutes) = (whole()?, whole()?);
+    let mut number = || parts.next()?.trim().parse::<u32>().ok().map(f64::from);
+    let (hours, minutes) = (number()?, number()?);
     let seconds: f64 = parts.next()?.trim().parse().ok()?;
     let seconds = hours * 3600.0 + minutes * 60.0 + seconds;
     gst::ClockTime::try_from_seconds_f64(seconds).ok()

@@ -61,7 +61,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Those of a track about which nothing else is known.
+    /// The flags of a track about which nothing else is known.
     pub fn new(default: bool) -> Self {
         Self { default, forced: false, roles: [false; ROLES.len()] }
     }

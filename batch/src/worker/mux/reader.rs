@@ -35,7 +35,7 @@ const QUEUE_PACKETS: u32 = 32;
 pub struct Additions {
     /// Fields of the caps.
     pub metadata: gst::Structure,
-    /// That of the first frame.
+    /// The time code of the first frame.
     pub timecode: Option<ValidVideoTimeCode>,
     /// Whether packets need a duration: MP4 and QuickTime hide a last one without it.
     pub durations: bool,
@@ -143,9 +143,9 @@ impl Joined {
             VideoTimeCodeMeta::add(buffer_mut, &timecode);
         }
         self.last = dts.or(self.last);
-        let mut whole = TimeSegment::new();
-        whole.set_start(BEFORE_ZERO);
-        Ok(gst::Sample::builder().buffer(&buffer).caps(&caps).segment(&whole).build())
+        let mut segment = TimeSegment::new();
+        segment.set_start(BEFORE_ZERO);
+        Ok(gst::Sample::builder().buffer(&buffer).caps(&caps).segment(&segment).build())
     }
 }
 

@@ -87,13 +87,13 @@ impl Ancillary {
         if image.depth > 8 {
             found.losses.push(format!("its {}-bit colours become 8-bit", image.depth));
         }
-        let notes = [
+        let losses = [
             (image.has_others, OTHER_PICTURES),
             (image.has_video, jpeg::VIDEO_LOST),
             (image.has_frames, "is animated, but only its first frame is translated"),
         ];
-        let notes = notes.iter().filter(|(is_there, _)| *is_there);
-        found.losses.extend(notes.map(|(_, note)| (*note).to_owned()));
+        let losses = losses.iter().filter(|(is_lost, _)| *is_lost);
+        found.losses.extend(losses.map(|(_, loss)| (*loss).to_owned()));
         found
     }
 

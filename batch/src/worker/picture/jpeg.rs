@@ -95,11 +95,11 @@ mod tests {
         // A thumbnail with markers in a segment, a scan with a restart, and the end.
         let thumbnail = b"\xFF\xE1\0\x08\xFF\xD8\xFF\xDA\xFF\xD9";
         let scan = b"\xFF\xDA\0\x03\0\x12\xFF\0\x34\xFF\xD0\x56";
-        let whole = [b"\xFF\xD8", &thumbnail[..], scan, b"\xFF\xD9"].concat();
-        let with_video = [&whole[..], b"\0\0\0\x18ftypmp42 \xFF\xDA \xFF\xD9 \xFF\xDA"].concat();
-        assert_eq!(image(&with_video), Some(&whole[..]));
-        assert!(has_video(&with_video) && !has_video(&whole));
-        assert_eq!(image(&whole[..whole.len() - 2]), None);
+        let file = [b"\xFF\xD8", &thumbnail[..], scan, b"\xFF\xD9"].concat();
+        let with_video = [&file[..], b"\0\0\0\x18ftypmp42 \xFF\xDA \xFF\xD9 \xFF\xDA"].concat();
+        assert_eq!(image(&with_video), Some(&file[..]));
+        assert!(has_video(&with_video) && !has_video(&file));
+        assert_eq!(image(&file[..file.len() - 2]), None);
         assert_eq!((image(b""), image(b"\xFF\xD8\xFF")), (None, None));
     }
 }

@@ -22,7 +22,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// That of the image in `decoder`, which is not a TIFF.
+    /// The metadata of the image in `decoder`, which is not a TIFF.
     pub fn of(decoder: &mut impl ImageDecoder) -> Self {
         Self {
             icc: decoder.icc_profile().unwrap_or_default(),
@@ -31,7 +31,7 @@ impl Metadata {
         }
     }
 
-    /// That of the first image in a TIFF.
+    /// The metadata of the first image in a TIFF.
     pub fn of_tiff(bytes: &[u8], say: Say) -> Self {
         let exif = exif::of_tiff(bytes);
         if exif.is_none() && tiff::has_exif(bytes) {

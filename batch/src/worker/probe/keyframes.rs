@@ -26,8 +26,8 @@ pub struct Frame {
     pub time: gst::ClockTime,
     pub is_key: bool,
     /// Whether its GOP is closed, so that decoding can start here: no frame shown earlier is decoded later. Decoders
-    /// lose or damage such frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too. That of gst-libav 1.24
-    /// and later also loses a key frame of H.264 that is no IDR picture.
+    /// lose or damage such frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too. gst-libav 1.24 and
+    /// later also loses a key frame of H.264 that is no IDR picture.
     pub is_closed: bool,
 }
 

@@ -109,7 +109,7 @@ fn are(count: usize, noun: &str) -> String {
     counted(count as u64, noun) + if count == 1 { " is" } else { " are" }
 }
 
-/// That the file is truncated, if it is.
+/// Says that the file is truncated, if it is.
 pub fn of_truncation(media: &Media) -> Option<String> {
     let missing = media.missing_bytes;
     (missing > 0).then(|| format!("is truncated: its last {missing} bytes are missing"))

@@ -52,7 +52,7 @@ pub struct Media {
     pub duration: Option<gst::ClockTime>,
     pub is_seekable: bool,
     pub tags: gst::TagList,
-    /// That of MP4 and QuickTime.
+    /// The user data of MP4 and QuickTime.
     pub user_data: Option<UserData>,
     /// Tags of other containers that GStreamer does not read, by their names in Matroska.
     pub foreign_tags: Vec<(String, String)>,
@@ -66,7 +66,7 @@ pub struct Media {
     pub late_start: gst::ClockTime,
     /// The minimum number of frames that the container states; 0 if it states none.
     pub stated_frames: u64,
-    /// Those of a transport stream. `tsdemux` outputs the first.
+    /// The programs of a transport stream. `tsdemux` outputs the first.
     pub programs: Programs,
     /// The streams that the demuxer does not support.
     pub unknown: Vec<String>,

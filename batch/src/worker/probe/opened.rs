@@ -84,12 +84,12 @@ impl<'a> Opened<'a> {
 
     /// How many bytes are missing at its end, by the length that the container states.
     pub fn missing_bytes(&self) -> u64 {
-        let of_index = || index::whole_length(self.path).filter(|_| self.index.is_some());
-        let whole = avi::whole_length(&self.head)
-            .or_else(|| asf::whole_length(&self.head))
-            .or_else(|| self.extras.as_ref()?.whole_length)
+        let of_index = || index::stated_length(self.path).filter(|_| self.index.is_some());
+        let stated = avi::stated_length(&self.head)
+            .or_else(|| asf::stated_length(&self.head))
+            .or_else(|| self.extras.as_ref()?.stated_length)
             .or_else(of_index);
         let length = std::fs::metadata(self.path).map(|file| file.len()).ok();
-        whole.zip(length).map_or(0, |(whole, length)| whole.saturating_sub(length))
+        stated.zip(length).map_or(0, |(stated, length)| stated.saturating_sub(length))
     }
 }

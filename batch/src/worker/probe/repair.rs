@@ -105,10 +105,10 @@ fn on_pads(demuxer: &gst::Element, with: impl Fn(&gst::Pad) + Send + Sync + 'sta
 /// the first packet, and again where another track starts earlier, each time as stream time 0.
 fn keep_time(pad: &gst::Pad) {
     let first = Arc::new(AtomicU64::new(0));
-    let noted = first.clone();
+    let current = first.clone();
     on_segments(pad, move |segment| {
         let (start, time) = segment.start().zip(segment.time())?;
-        noted.store(start.saturating_sub(time).nseconds(), Ordering::Relaxed);
+        current.store(start.saturating_sub(time).nseconds(), Ordering::Relaxed);
         let mut kept = segment.clone();
         kept.set_time(start);
         (start != time).then_some(kept)
@@ -123,10 +123,10 @@ fn keep_time(pad: &gst::Pad) {
 fn start_at_zero(pad: &gst::Pad) {
     on_segments(pad, |segment| {
         let early = segment.time().min(segment.start())?;
-        let mut whole = segment.clone();
-        whole.set_start(segment.start()? - early);
-        whole.set_time(segment.time()? - early);
-        (early > gst::ClockTime::ZERO).then_some(whole)
+        let mut extended = segment.clone();
+        extended.set_start(segment.start()? - early);
+        extended.set_time(segment.time()? - early);
+        (early > gst::ClockTime::ZERO).then_some(extended)
     });
 }
 

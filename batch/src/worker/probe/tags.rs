@@ -44,7 +44,7 @@ impl Media {
         self.tracks.iter().map(|track| &track.tags).chain([&self.tags])
     }
 
-    /// Those of the file and of the video.
+    /// The tags of the file and of the video.
     fn all_tags(&self) -> gst::TagList {
         let mut tags = self.tags.clone();
         if let Some(main) = self.main_video() {
@@ -69,7 +69,7 @@ impl Media {
         self.user_data.as_ref().filter(|data| data.fits(container))
     }
 
-    /// Those that GStreamer has no names for.
+    /// The tags that GStreamer has no names for.
     fn other_tags(&self) -> Vec<(String, String)> {
         let tags = self.all_tags();
         let known = named(&tags);

@@ -58,7 +58,7 @@ enum Codec {
 }
 
 impl Codec {
-    /// That of the track at `pad`; `None` if it is not video.
+    /// The codec of the track at `pad`; `None` if it is not video.
     fn at(pad: &gst::Pad) -> Option<Self> {
         let caps = &pad.current_caps()?;
         match media_type(caps) {

@@ -51,7 +51,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// That of the first picture in `frame`.
+    /// Reads the header of the first picture in `frame`.
     pub fn read(frame: &[u8]) -> Option<Self> {
         let at = frame.windows(4).position(|code| code == PICTURE)?;
         let (before, header) = frame.split_at(at);

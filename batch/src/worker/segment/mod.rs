@@ -69,11 +69,11 @@ impl Job<'_> {
         files: Container,
         size: Option<(i32, i32)>,
     ) -> Result<()> {
-        let whole = Muxer::new(self.container)?;
-        whole.require(&chain.caps, "use another --container")?;
+        let final_muxer = Muxer::new(self.container)?;
+        final_muxer.require(&chain.caps, "use another --container")?;
         if let Some((width, height)) = size {
             ensure!(
-                whole.takes_size(&chain.caps, width, height),
+                final_muxer.takes_size(&chain.caps, width, height),
                 "has frames of {width}×{height} pixels, which {} cannot hold; use --container mkv",
                 self.container.name()
             );

@@ -64,15 +64,15 @@ impl Job<'_> {
             false => (gst::ClockTime::ZERO, None),
         };
         let seek = is_seekable.then_some(begin);
-        let whole = Span { lead: begin, start: begin, stop: end, seek, ..Span::default() };
+        let range = Span { lead: begin, start: begin, stop: end, seek, ..Span::default() };
         let Some(frames) = frames else {
             ensure!(
                 recipe.frames.is_none(),
                 "its frames have no timestamps, so --frames cannot count them"
             );
-            return Ok(Reply::Plan { spans: vec![whole], frames: None });
+            return Ok(Reply::Plan { spans: vec![range], frames: None });
         };
-        let spans = self.spans(&frames, &whole);
+        let spans = self.spans(&frames, &range);
         ensure!(
             !spans.is_empty(),
             "has no frames in that range: it lasts {}",
@@ -100,7 +100,7 @@ impl Job<'_> {
     }
 
     /// The stream times at which the part to translate starts and ends; `None` for the end of the file. The options count
-    /// from `start`, that of the file.
+    /// from `start`, the start of the file.
     fn range(
         &self,
         media: &Media,
@@ -127,14 +127,14 @@ impl Job<'_> {
         Ok((begin, Some(end)))
     }
 
-    /// The segments of `whole`, a part of a video with these frames; none if it has no frames.
-    fn spans(&self, frames: &[Frame], whole: &Span) -> Vec<Span> {
+    /// The segments of `range`, a part of a video with these frames; none if it has no frames.
+    fn spans(&self, frames: &[Frame], range: &Span) -> Vec<Span> {
         // As the translation selects them.
         let at = |time| frames.partition_point(|frame| is_before(frame.time, time));
         let (mut first, mut last) =
-            (at(whole.start), at(whole.stop.unwrap_or(gst::ClockTime::MAX)));
-        let mut lead = whole.lead;
-        if first > 0 && frames.get(first).is_some_and(|next| is_late(next.time, whole.start)) {
+            (at(range.start), at(range.stop.unwrap_or(gst::ClockTime::MAX)));
+        let mut lead = range.lead;
+        if first > 0 && frames.get(first).is_some_and(|next| is_late(next.time, range.start)) {
             // The frame before is still on the screen.
             first -= 1;
             lead = frames[first].time;
@@ -145,19 +145,19 @@ impl Job<'_> {
         if first >= last {
             return Vec::new();
         }
-        let length = Some(self.setup.piece).filter(|_| self.may_cut && whole.seek.is_some());
+        let length = Some(self.setup.piece).filter(|_| self.may_cut && range.seek.is_some());
         let length = length.unwrap_or_default();
         let mut spans = keyframes::spans(&frames[..last], first, length, self.lead);
         if let Some(head) = spans.first_mut() {
-            (head.lead, head.start) = (lead, whole.start);
+            (head.lead, head.start) = (lead, range.start);
             head.seek = head.seek.filter(|&key| key > frames[0].time);
         }
         if let Some(tail) = spans.last_mut() {
             // The next frame may come long after the end.
             tail.stop =
-                frames.get(last).map(|frame| frame.time).into_iter().chain(whole.stop).min();
+                frames.get(last).map(|frame| frame.time).into_iter().chain(range.stop).min();
         }
-        if whole.seek.is_none() {
+        if range.seek.is_none() {
             spans.iter_mut().for_each(|span| span.seek = None);
         }
         spans

@@ -41,7 +41,7 @@ pub struct TrackDetails {
 }
 
 impl Details {
-    /// Those in the `index` of `file`.
+    /// The details in the `index` of `file`.
     pub fn of(file: &Path, index: &Index) -> Self {
         let moov = &index.moov[..];
         let scale = Header::of_movie(moov).map_or(0, |header| header.number);
@@ -64,7 +64,7 @@ impl Details {
 }
 
 impl TrackDetails {
-    /// Those of a `track` of `file`, whose presentation has `scale` units per second.
+    /// The details of a `track` of `file`, whose presentation has `scale` units per second.
     fn read(file: &Path, track: Trak<'_>, scale: u32) -> Option<Self> {
         let header = track.header()?;
         let entry = track.entry().unwrap_or_default();

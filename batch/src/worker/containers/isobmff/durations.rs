@@ -28,7 +28,7 @@ pub struct Durations {
 }
 
 impl Durations {
-    /// Those in the index of a file; `None` if it is damaged.
+    /// The durations to replace in the index of a file; `None` if it is damaged.
     pub fn of(index: &Index) -> Option<Self> {
         let movie = Header::of_movie(&index.moov)?;
         let late = index.tracks().filter_map(latest_start).fold(0.0, f64::max);

@@ -12,7 +12,7 @@ use crate::worker::containers::bytes::Reader;
 /// Major brands of images and of image sequences.
 const BRANDS: [&[u8]; 10] =
     [b"avif", b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avis", b"hevc", b"msf1"];
-/// Those of image sequences.
+/// Brands of image sequences.
 const SEQUENCES: &[&[u8]] = BRANDS.split_at(7).1;
 
 /// The image that a file shows, without its pixels, and what else is in the file.

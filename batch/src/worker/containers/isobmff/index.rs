@@ -50,7 +50,7 @@ fn top_boxes(file: &Path) -> Result<impl Iterator<Item = TopBox>> {
 pub struct Index {
     /// Offset of the content of `moov` in the file.
     pub start: u64,
-    /// That content.
+    /// The content of `moov`.
     pub moov: Vec<u8>,
 }
 
@@ -98,7 +98,7 @@ impl Index {
 
 /// The length that a file would have with its last box complete. Data at the end that are not a box, as some programs
 /// write, do not count.
-pub fn whole_length(file: &Path) -> Option<u64> {
+pub fn stated_length(file: &Path) -> Option<u64> {
     let is_box = |found: &TopBox| found.kind.iter().all(|byte| matches!(byte, b' '..=b'~' | 0xA9));
     top_boxes(file).ok()?.take_while(is_box).last().map(|last| last.end)
 }

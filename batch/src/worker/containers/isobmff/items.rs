@@ -42,7 +42,7 @@ struct Place<'a> {
 }
 
 impl<'a> Items<'a> {
-    /// Those of `file`; `None` if it has no list of them.
+    /// The items of `file`; `None` if it has no list of them.
     pub fn of(file: &'a [u8]) -> Option<Self> {
         let meta = find(file, &[b"meta"])?.get(4..)?;
         let (mut primary, version) = full(meta, b"pitm")?;
@@ -201,7 +201,7 @@ fn associations(meta: &[u8], id: u64) -> Vec<usize> {
     lists.filter_map(|(_, list)| associations_in(list, id)).flatten().collect()
 }
 
-/// Those in one list; `None` if it does not name the item, or is damaged before that.
+/// The numbers in one list; `None` if it does not name the item, or is damaged before that.
 fn associations_in(list: &[u8], id: u64) -> Option<Vec<usize>> {
     let mut fields = Reader(list);
     let (version, flags) = (fields.big(1)?, fields.big(3)?);

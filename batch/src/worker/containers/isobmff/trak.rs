@@ -107,7 +107,7 @@ pub struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// That of the presentation.
+    /// The header of the presentation.
     pub fn of_movie(moov: &'a [u8]) -> Option<Self> {
         Self::read(find(moov, &[b"mvhd"])?, 0)
     }

@@ -30,7 +30,7 @@ pub struct UserData {
 }
 
 impl UserData {
-    /// That in the index `moov` of a file in QuickTime or MP4; `None` if there is none.
+    /// The user data in the index `moov` of a file in QuickTime or MP4; `None` if there are none.
     pub fn of(is_quicktime: bool, moov: &[u8]) -> Option<Self> {
         let copy = |(kind, content): (&[u8], &[u8])| boxed(kind, content);
         let inside = boxes(find(moov, &[b"udta"]).unwrap_or_default());

@@ -37,7 +37,7 @@ pub struct Extras {
     /// The tags that GStreamer does not read.
     pub file_tags: Option<FileTags>,
     /// The length of the file by its header.
-    pub whole_length: Option<u64>,
+    pub stated_length: Option<u64>,
     /// Whether its chapters define the order in which it plays.
     pub is_ordered: bool,
     /// Whether it continues in another file.
@@ -45,7 +45,7 @@ pub struct Extras {
 }
 
 impl Extras {
-    /// Those of `file`, without the parts that are missing or damaged; fails if it is not Matroska.
+    /// Reads the extras of `file`, without the parts that are missing or damaged; fails if it is not Matroska.
     pub fn read(file: &Path) -> Result<Self> {
         let mut segment = Segment::open(File::open(file)?)?;
         let mut part = |id| segment.read(id).ok().flatten();
@@ -64,7 +64,7 @@ impl Extras {
             attached: files.iter().flatten().map(|file| name(file.data)).collect(),
             attachments: attachments.map(|part| part.bytes),
             file_tags: FileTags::read(tags.data()),
-            whole_length: segment.end,
+            stated_length: segment.end,
             is_ordered: ordered.iter().any(|flag| flag.number() != 0),
             is_linked: has(info.data(), &[PREVIOUS_SEGMENT])
                 || has(info.data(), &[NEXT_SEGMENT])
@@ -88,7 +88,7 @@ mod tests {
         let file = folder.path().join("a.mkv");
         std::fs::write(&file, &segment[..segment.len() - 256]).unwrap();
         let extras = Extras::read(&file).unwrap();
-        assert_eq!(extras.whole_length, Some(segment.len() as u64));
+        assert_eq!(extras.stated_length, Some(segment.len() as u64));
         assert!(extras.is_linked);
     }
 }

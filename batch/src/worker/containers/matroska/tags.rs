@@ -88,14 +88,14 @@ const NAMES: [(&str, &str); 20] = [
 /// The tags of the whole file, which are copied into a file of the same kind.
 #[derive(Clone, Debug, Default)]
 pub struct FileTags {
-    /// The names of those that GStreamer does not read.
+    /// The names of the tags that GStreamer does not read.
     pub unread: Vec<String>,
     /// A `Tags` element with all of them.
     pub element: Vec<u8>,
 }
 
 impl FileTags {
-    /// Those in the data of `Tags`; `None` if there are none.
+    /// The tags of the file in the data of `Tags`; `None` if there are none.
     pub fn read(tags: &[u8]) -> Option<Self> {
         let (mut unread, mut all) = (Vec::new(), Vec::new());
         for tag in nested(tags, &[TAG]).into_iter().filter(is_of_file) {

@@ -35,12 +35,12 @@ pub struct Times {
     pub shift: gst::ClockTime,
     /// The shifted times of the packets of each track up to the last one before 0, by its number.
     early: HashMap<u64, VecDeque<gst::ClockTime>>,
-    /// Those of all frames of each track of ProRes with a variable rate or a late start.
+    /// The times of all frames of each track of ProRes with a variable rate or a late start.
     prores: HashMap<u64, VecDeque<gst::ClockTime>>,
 }
 
 impl Times {
-    /// Those of `file` with these `extras`; `None` if it cannot be read.
+    /// The times of `file` with these `extras`; `None` if it cannot be read.
     pub fn of(file: &Path, extras: &Extras) -> Option<Self> {
         let mut segment = Segment::open(File::open(file).ok()?).ok()?;
         let mut times = Self::default();

@@ -27,7 +27,7 @@ const DEFAULT_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 #[derive(Clone, Debug)]
 pub struct Animation {
     pub media_type: &'static str,
-    /// Whether it has alpha. That of a GIF does not count: it only marks the pixels that a frame leaves unchanged.
+    /// Whether it has alpha. The alpha of a GIF does not count: it only marks the pixels that a frame leaves unchanged.
     pub has_alpha: bool,
     /// Metadata that a video cannot hold.
     pub losses: Vec<&'static str>,
