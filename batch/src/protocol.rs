@@ -107,13 +107,13 @@ pub struct Span {
 /// Receives what happens during a task.
 pub type Say<'a> = &'a mut dyn FnMut(Event);
 
-/// Sends a note for the user.
-pub fn note(say: Say, text: impl Into<String>) {
+/// Sends a notice for the user.
+pub fn send_notice(say: Say, text: impl Into<String>) {
     say(Event::Notice { text: text.into() });
 }
 
-pub fn note_all(say: Say, texts: impl IntoIterator<Item = String>) {
-    texts.into_iter().for_each(|text| note(say, text));
+pub fn send_notices(say: Say, texts: impl IntoIterator<Item = String>) {
+    texts.into_iter().for_each(|text| send_notice(say, text));
 }
 
 /// A line of a worker.
@@ -130,7 +130,7 @@ pub enum Line {
 pub enum Event {
     /// Translated frames so far, and the total if known.
     Progress { frames: u64, total: Option<u64> },
-    /// A note for the user about the file.
+    /// A notice for the user about the file.
     Notice { text: String },
 }
 

@@ -50,7 +50,7 @@ fn problem(item: &Item, as_json: bool) -> String {
     }
 }
 
-/// The lines for an output; `None` if it is done without notes.
+/// The lines for an output; `None` if it is done without notices.
 fn line(out: &Path, record: &Recorded) -> Option<String> {
     let name = shown(&out.join(record.name()));
     let state = match &record.state {

@@ -45,7 +45,7 @@ pub struct Made {
     pub frames: u64,
     /// How long the translation took.
     pub seconds: f64,
-    /// Notes for the user.
+    /// Notices for the user.
     pub notices: Vec<String>,
 }
 

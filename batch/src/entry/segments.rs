@@ -41,7 +41,7 @@ pub struct Segments {
     container: Container,
     /// Their spans of the input.
     pub spans: Vec<Span>,
-    /// Notes for the user about the file, from its plan.
+    /// Notices for the user about the file, from its plan.
     pub notices: Vec<String>,
 }
 
@@ -73,7 +73,7 @@ impl Entry {
         is_ours.then(|| self.segments_of(plan, &text, container))
     }
 
-    /// Starts over with these segments and notes about the file.
+    /// Starts over with these segments and notices about the file.
     pub fn plan_segments(
         &self,
         spans: Vec<Span>,

@@ -31,7 +31,7 @@ use crate::{
 pub struct Found {
     /// The files to translate, in the order of the command line, including those with a problem.
     pub items: Vec<Item>,
-    /// Videos and images that cannot be decoded, and folders of outputs, each with a note.
+    /// Videos and images that cannot be decoded, and folders of outputs, each with a notice.
     pub skipped: Vec<(PathBuf, String)>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Finder<'a> {
             }
         }
         let Found { items, mut skipped } = std::mem::take(&mut self.found);
-        skipped.extend(self.outputs.notes());
+        skipped.extend(self.outputs.notices());
         if items.is_empty() {
             let skipped =
                 skipped.iter().map(|(path, cause)| format!("; {} {cause}", path.display()));

@@ -40,12 +40,12 @@ impl Outputs {
     }
 
     /// Each folder of outputs, with what to do to translate them.
-    pub fn notes(&self) -> Vec<(PathBuf, String)> {
-        let note = |(out, count): (&PathBuf, &u64)| {
+    pub fn notices(&self) -> Vec<(PathBuf, String)> {
+        let notice = |(out, count): (&PathBuf, &u64)| {
             let outputs = counted(*count, "output");
             let advice = "to translate them, give this folder as an input";
             (out.clone(), format!("holds {outputs} of an earlier run, left out; {advice}"))
         };
-        self.found.iter().map(note).collect()
+        self.found.iter().map(notice).collect()
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Videos and images that neither GStreamer 1.22 nor this program can decode. A search notes that it skips them.
+//! Videos and images that neither GStreamer 1.22 nor this program can decode. A search reports that it skips them.
 
 use std::path::Path;
 

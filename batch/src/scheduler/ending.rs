@@ -15,7 +15,7 @@ impl File<'_> {
     pub fn finish(self, worker: &mut Slot, entry: &Entry, frames: u64) {
         if entry.is_outdated(&self.item().input) {
             let text = "changed while it was translated; run the command again to translate it as it is now";
-            self.note(text.to_owned());
+            self.notice(text.to_owned());
         }
         let segments = self.segments();
         let start = segments.and_then(|segments| segments.spans.first().map(|span| span.start));
@@ -77,7 +77,7 @@ impl File<'_> {
         if let Err(failure) = made
             && !matches!(failure, Failure::Stopped)
         {
-            self.note(format!("has no thumbnails in the report: {failure}"));
+            self.notice(format!("has no thumbnails in the report: {failure}"));
         }
     }
 }

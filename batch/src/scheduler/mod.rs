@@ -213,11 +213,11 @@ impl<'a> File<'a> {
         self.state().begun = None;
     }
 
-    fn note_uncut(self, cause: &str) {
-        self.note(format!("cannot be cut into segments and is translated as a whole ({cause})"));
+    fn notice_uncut(self, cause: &str) {
+        self.notice(format!("cannot be cut into segments and is translated as a whole ({cause})"));
     }
 
-    fn note(self, text: String) {
+    fn notice(self, text: String) {
         let notices = &mut self.state().notices;
         if !notices.contains(&text) {
             self.run.events.notice(&self.item().input, &text);

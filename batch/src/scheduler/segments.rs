@@ -25,7 +25,7 @@ impl File<'_> {
         let Some((entry, container)) = self.video() else { return Ok(()) };
         let files = self.run.segment_container(container);
         if let Some(segments) = entry.segments(may_cut, files) {
-            segments.notices.iter().for_each(|text| self.note(text.clone()));
+            segments.notices.iter().for_each(|text| self.notice(text.clone()));
             self.begin_segments(segments, None);
             return Ok(());
         }
@@ -100,7 +100,7 @@ impl File<'_> {
         match self.translate_segment(worker, &segments, segment, &report) {
             Ok(frames) => self.segment_ended(segment, Some(frames)),
             Err(Failure::Cut(cause)) if segments.spans.len() > 1 => {
-                self.note_uncut(&cause);
+                self.notice_uncut(&cause);
                 if let Some(video) = self.state().video() {
                     video.is_uncut = true;
                 }
@@ -183,14 +183,14 @@ impl File<'_> {
             let Finished { first, frames, notices } =
                 planned.finished(number).context("a segment is missing")?;
             // They may be from an earlier run or another machine.
-            notices.into_iter().for_each(|text| self.note(text));
+            notices.into_iter().for_each(|text| self.notice(text));
             Ok(Segment { file: planned.path(number).into(), span, frames, first })
         });
         let segments = segments.collect::<anyhow::Result<_>>()?;
         let action = Action::Mux { output: entry.unfinished().into(), container, segments };
         match self.perform_and_finish(worker, &entry, action) {
             Err(Failure::Cut(cause)) if planned.spans.len() > 1 => {
-                self.note_uncut(&cause);
+                self.notice_uncut(&cause);
                 self.begin_whole();
                 Ok(())
             }

@@ -55,14 +55,14 @@ impl File<'_> {
             let result = worker.perform(&task, &mut |event| {
                 on_event(&event);
                 if let Event::Notice { text } = event {
-                    self.note(text);
+                    self.notice(text);
                 }
             });
             slot.worker.take_if(|worker| worker.has_ended);
             match result {
                 Err(Failure::Crash(cause)) if crashes < RETRIES => {
                     crashes += 1;
-                    self.note(format!("{cause}; trying once more"));
+                    self.notice(format!("{cause}; trying once more"));
                 }
                 Err(Failure::Crash(cause)) => {
                     return Err(Failure::Crash(format!("{cause}, twice")));

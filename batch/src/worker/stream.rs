@@ -17,7 +17,7 @@ use crate::{
     files::{before_index, remove_unfinished},
     options::{Rate, Recipe},
     picture::PictureFormat,
-    protocol::{Event, Say, Setup, Span, note, note_all},
+    protocol::{Event, Say, Setup, Span, send_notice, send_notices},
     sequence::Sequence,
     stop,
     text::counted,
@@ -95,9 +95,12 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     let media = &probe(input, say)?;
     let track = media.main_track()?;
     if *output == Output::Y4m && hdr::transfer(&track.caps) != Transfer::Sdr {
-        note(say, "is HDR, but y4m has no field for that: set it in the program that reads it");
+        send_notice(
+            say,
+            "is HDR, but y4m has no field for that: set it in the program that reads it",
+        );
     }
-    note_all(say, losses::of_truncation(media));
+    send_notices(say, losses::of_truncation(media));
     let (sender, notices) = mpsc::channel();
     let (span, is_timed) = (&Span::default(), matches!(output, Output::File(..)));
     let write = |pipeline: &Pipeline, chain: &Chain| {
@@ -110,7 +113,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     let translated = Branch { setup, media, span, container, is_timed }.run(write, read, say);
     notices.try_iter().for_each(&mut *say);
     let frames = translated?.frames.packets;
-    note_all(say, losses::of_video(track, container, &setup.recipe));
+    send_notices(say, losses::of_video(track, container, &setup.recipe));
     Ok(frames)
 }
 
@@ -125,7 +128,7 @@ fn probe(input: &Input, say: Say) -> Result<Media> {
     let gaps = numbers.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
     if gaps > 0 {
         let gaps = counted(gaps as u64, "gap");
-        note(say, format!("its numbers have {gaps}; the video continues without a pause"));
+        send_notice(say, format!("its numbers have {gaps}; the video continues without a pause"));
     }
     // The first image has the format of all.
     let path = sequence.path(*numbers.first().context("no images")?);
@@ -165,7 +168,7 @@ fn images(setup: &Setup, input: &Sequence, output: &Sequence, say: Say) -> Resul
     Ok(numbers.len() as u64)
 }
 
-/// Puts the name of `image`, of a sequence, before a note.
+/// Puts the name of `image`, of a sequence, before a notice.
 fn named(image: &Path, event: Event) -> Event {
     let name = image.file_name().unwrap_or_default().display();
     match event {
@@ -214,7 +217,7 @@ fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// Links the frames of `input` to `sink`; returns how many there are, if that is known. Notes about images go to `notices`.
+/// Links the frames of `input` to `sink`; returns how many there are, if that is known. Notices about images go to `notices`.
 fn open(
     pipeline: &Pipeline,
     sink: gst::Pad,
@@ -239,7 +242,7 @@ fn open(
     Ok(None)
 }
 
-/// The images with these numbers, at `rate`. Sends notes about them to `notices`.
+/// The images with these numbers, at `rate`. Sends notices about them to `notices`.
 fn read(
     sequence: Sequence,
     numbers: Vec<u64>,

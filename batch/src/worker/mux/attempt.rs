@@ -16,7 +16,7 @@ use super::{
     written::Written,
 };
 use crate::{
-    protocol::{Say, Segment, note_all},
+    protocol::{Say, Segment, send_notices},
     worker::{
         containers::chapters,
         hdr,
@@ -86,7 +86,7 @@ impl Attempt<'_> {
             return Err(fault);
         }
         // Also after a failed attempt: the next one may decode the track, which gives it other times.
-        note_all(say, observations.notices());
+        send_notices(say, observations.notices());
         run.map_err(|error| observations.explain(error))?;
         Ok(observations.written())
     }

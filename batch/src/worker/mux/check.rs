@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::written::{Written, WrittenTrack};
 use crate::{
-    protocol::{Say, note, note_all},
+    protocol::{Say, send_notice, send_notices},
     text::counted,
     worker::{
         elements::caps::{class, field, is_raw, is_same_kind, media_type},
@@ -47,10 +47,10 @@ pub fn check(
         bail!(empty.fault(NO_DATA));
     }
     let probed = Media::probe(output).context("the output cannot be opened")?;
-    note_all(say, losses::of_tags(media, &probed));
-    note_all(say, losses::of_aspect(media, &probed));
+    send_notices(say, losses::of_tags(media, &probed));
+    send_notices(say, losses::of_aspect(media, &probed));
     if probed.kind() == "video/mpegts" && written.video().longest_step > LONG_FRAME {
-        note(say, format!("{UNCHECKED}, so its frames are not counted"));
+        send_notice(say, format!("{UNCHECKED}, so its frames are not counted"));
     } else {
         compare_all(output, &probed, written, say)?;
     }
@@ -70,7 +70,7 @@ fn compare_all(output: &Path, probed: &Media, written: &Written, say: Say) -> Re
         // A track without data in the input has none in the output.
         let Some(caps) = track.caps_of_data() else {
             if !track.is_video() {
-                note(say, format!("track {} is empty", track.number + 1));
+                send_notice(say, format!("track {} is empty", track.number + 1));
             }
             continue;
         };
@@ -89,7 +89,7 @@ fn compare_all(output: &Path, probed: &Media, written: &Written, say: Say) -> Re
             }
             if missing > 0 {
                 // Some encoders output empty packets, which a container may leave out.
-                note(
+                send_notice(
                     say,
                     format!("{} of the output cannot be read back", counted(missing, "frame")),
                 );
@@ -167,7 +167,7 @@ fn compare(
     Ok(())
 }
 
-/// Fails if the tracks end long before the duration of the file; notes audio that ends before the end that the file
+/// Fails if the tracks end long before the duration of the file; reports audio that ends before the end that the file
 /// states for it, and a video that ends before the other tracks.
 fn check_ends(media: &Media, written: &Written, say: Say) -> Result<()> {
     let end = written.end();
@@ -180,7 +180,7 @@ fn check_ends(media: &Media, written: &Written, say: Say) -> Result<()> {
         if track.is_audio() && !passed.end.is_zero() && passed.end + tolerance < stated {
             let [end, stated] = [passed.end, stated].map(gst::ClockTime::seconds_f64);
             let number = number + 1;
-            note(
+            send_notice(
                 say,
                 format!("track {number} ends at {end:.1} s, but the file says {stated:.1} s"),
             );
@@ -192,14 +192,14 @@ fn check_ends(media: &Media, written: &Written, say: Say) -> Result<()> {
     // The duration of a stream is the difference between its first and last clock, which may have jumped.
     let is_whole = end.max(written.dropped_end) + tolerance >= duration;
     if !is_whole && media.is_stream() {
-        note(say, format!("its timestamps jump: {ends}"));
+        send_notice(say, format!("its timestamps jump: {ends}"));
         return Ok(());
     }
     ensure!(is_whole, OutsideFault(format!("is truncated or damaged: {ends}")));
     let video = written.video().end;
     if video + tolerance < end {
         let [video, end] = [video, end].map(gst::ClockTime::seconds_f64);
-        note(say, format!("the video ends at {video:.1} s, other tracks at {end:.1} s"));
+        send_notice(say, format!("the video ends at {video:.1} s, other tracks at {end:.1} s"));
     }
     Ok(())
 }

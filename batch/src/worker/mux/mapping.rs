@@ -74,7 +74,7 @@ impl Mapping {
 }
 
 /// What is done with a track that is not the translated video and was refused `refusals` times, the last time for
-/// `cause`; and a note, if something is lost.
+/// `cause`; and a notice, if something is lost.
 fn action(
     track: &Track,
     muxer: &Muxer,
@@ -120,7 +120,7 @@ fn action(
     (Action::Drop, Some(format!("is left out: {because}")))
 }
 
-/// How a track is copied, if the container accepts it, and a note, if something is lost.
+/// How a track is copied, if the container accepts it, and a notice, if something is lost.
 fn copied(track: &Track, muxer: &Muxer) -> Option<(MuxPad, Option<String>)> {
     let is_refused = || is_encoded_audio(track) && muxer.pad_for(&track.caps).is_none();
     let is_carried = |codec: &Codec| codec.is_rewritten() || codec.keeps_packets() && is_refused();

@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     container::Container,
-    protocol::{Event, Say, Segment, Setup, Span, note_all},
+    protocol::{Event, Say, Segment, Setup, Span, send_notices},
     worker::{
         containers::matroska,
         muxer::Muxer,
@@ -57,7 +57,7 @@ impl Mux<'_> {
         let window = self.window(media)?;
         if media.is_matroska() {
             let damage = self.damage(say);
-            note_all(say, damage);
+            send_notices(say, damage);
         }
         let mut refused = Vec::new();
         loop {
@@ -65,7 +65,7 @@ impl Mux<'_> {
                 Mapping::new(media, &Muxer::new(self.container)?, &self.setup.recipe, &refused);
             match (Attempt { mux: self, media, actions: &actions, window }).run(say) {
                 Ok(frames) => {
-                    note_all(say, notices);
+                    send_notices(say, notices);
                     return Ok(frames);
                 }
                 Err(error) => {
@@ -84,7 +84,7 @@ impl Mux<'_> {
         }
     }
 
-    /// A note about wrong checksums in the input. Gives signs of life, since this reads all of it.
+    /// A notice about wrong checksums in the input. Gives signs of life, since this reads all of it.
     fn damage(&self, say: Say) -> Option<String> {
         let mut reported = Instant::now();
         matroska::damage(self.input, || {

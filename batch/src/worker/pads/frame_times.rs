@@ -73,7 +73,7 @@ impl FrameTimes {
         })
     }
 
-    /// Notes about the frames that it has corrected.
+    /// Notices about the frames that it has corrected.
     pub fn notices(&self) -> Vec<String> {
         let State { untimed, repeated, .. } = *lock(&self.0);
         let mut notices = Vec::new();

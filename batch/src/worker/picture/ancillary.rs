@@ -36,7 +36,7 @@ const PNG_SIGNATURE: usize = 8;
 /// Metres.
 const INCH: f64 = 0.0254;
 
-/// Data of an image file that go into the output unchanged, and notes about those that do not.
+/// Data of an image file that go into the output unchanged, and notices about those that do not.
 #[derive(Debug, Default)]
 pub struct Ancillary {
     /// Chunks for a PNG.

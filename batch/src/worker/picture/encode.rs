@@ -18,7 +18,7 @@ use img_parts::{Bytes, ImageEXIF, ImageICC, webp::WebP};
 use super::{ancillary::Ancillary, metadata::PROFILE_LOST, pixels::ImagePipeline, read::Picture};
 use crate::{
     picture::PictureFormat,
-    protocol::{Say, note, note_all},
+    protocol::{Say, send_notice, send_notices},
     worker::pipeline::fault,
 };
 
@@ -39,7 +39,7 @@ pub fn encode(
     let encoded = encode_pixels(&picture, format, say)?;
     let mut ancillary = Ancillary::of(bytes, picture.format, format);
     ancillary.xmp = picture.metadata.xmp;
-    note_all(say, ancillary.losses.drain(..));
+    send_notices(say, ancillary.losses.drain(..));
     ancillary.insert(encoded, format)
 }
 
@@ -50,13 +50,13 @@ fn fitting(pixels: DynamicImage, format: PictureFormat, say: Say) -> DynamicImag
     }
     let color = pixels.color();
     if color.bytes_per_pixel() > color.channel_count() {
-        note(say, "its 16-bit colours become 8-bit");
+        send_notice(say, "its 16-bit colours become 8-bit");
     }
     let has_alpha = color.has_alpha() && pixels.to_rgba8().pixels().any(|pixel| pixel.0[3] < 255);
     match format {
         PictureFormat::Jpeg => {
             if has_alpha {
-                note(say, "its transparency is left out");
+                send_notice(say, "its transparency is left out");
             }
             match pixels {
                 DynamicImage::ImageLuma8(_) => pixels,
@@ -105,12 +105,12 @@ fn encode_with(mut encoder: impl ImageEncoder, picture: &Picture, say: Say) -> R
     if let Some(icc) = picture.metadata.icc_for(pixels.color(), say)
         && encoder.set_icc_profile(icc).is_err()
     {
-        note(say, PROFILE_LOST);
+        send_notice(say, PROFILE_LOST);
     }
     if let Some(exif) = &picture.metadata.exif
         && encoder.set_exif_metadata(exif.clone()).is_err()
     {
-        note(say, "its EXIF is left out");
+        send_notice(say, "its EXIF is left out");
     }
     Ok(pixels.write_with_encoder(encoder)?)
 }

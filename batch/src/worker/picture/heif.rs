@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     picture::LACKS_HEIF,
-    protocol::{Say, note},
+    protocol::{Say, send_notice},
     worker::containers::isobmff::image::{HeifImage, Unreadable},
 };
 
@@ -24,7 +24,7 @@ pub fn read(bytes: &[u8], say: Say) -> Result<Picture> {
     let image = HeifImage::read(bytes);
     let mut readable = |found: Result<_, Unreadable>, loss| {
         found.unwrap_or_else(|Unreadable| {
-            note(say, loss);
+            send_notice(say, loss);
             None
         })
     };

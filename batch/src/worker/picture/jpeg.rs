@@ -13,22 +13,22 @@ use img_parts::{
 
 use super::pixels::ImagePipeline;
 use crate::{
-    protocol::{Say, note, note_all},
+    protocol::{Say, send_notice, send_notices},
     worker::{containers::bytes::Reader, pipeline::decoder_errors},
 };
 
 pub const VIDEO_LOST: &str = "the video in the same file is left out";
 
-/// Fails if no decoder here supports the coding of a JPEG, and notes what is wrong with it.
+/// Fails if no decoder here supports the coding of a JPEG, and reports what is wrong with it.
 pub fn check(file: &[u8], say: Say) -> Result<()> {
     let jpeg = Jpeg::from_bytes(Bytes::copy_from_slice(file)).ok();
     let segments = jpeg.as_ref().map_or(&[][..], |jpeg| jpeg.segments());
     if let Some((coding, how)) = segments.iter().find_map(unsupported) {
         bail!("is a JPEG with {coding} coding, which cannot be decoded; convert it first, {how}");
     }
-    note_all(say, damage(file));
+    send_notices(say, damage(file));
     if segments.iter().any(is_cmyk) {
-        note(say, "its CMYK becomes RGB");
+        send_notice(say, "its CMYK becomes RGB");
     }
     Ok(())
 }
@@ -48,7 +48,7 @@ fn is_cmyk(segment: &JpegSegment) -> bool {
     (SOF0..=SOF2).contains(&segment.marker()) && segment.contents().get(5) == Some(&4)
 }
 
-/// A note about damage, which the decoder of the image crate skips silently.
+/// A notice about damage, which the decoder of the image crate skips silently.
 fn damage(file: &[u8]) -> Option<String> {
     let Some(image) = image(file) else {
         return Some("is truncated: its last rows are missing".to_owned());

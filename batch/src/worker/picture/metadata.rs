@@ -5,7 +5,7 @@
 use image::{ColorType, ImageDecoder, ImageFormat, metadata::Orientation};
 
 use super::{exif, png, tiff, xmp};
-use crate::protocol::{Say, note};
+use crate::protocol::{Say, send_notice};
 
 pub const PROFILE_LOST: &str = "its colour profile is left out";
 pub const EXIF_LOST: &str = "its EXIF is left out";
@@ -35,7 +35,7 @@ impl Metadata {
     pub fn of_tiff(bytes: &[u8], say: Say) -> Self {
         let exif = exif::of_tiff(bytes);
         if exif.is_none() && tiff::has_exif(bytes) {
-            note(say, EXIF_LOST);
+            send_notice(say, EXIF_LOST);
         }
         Self { icc: tiff::profile(bytes), exif, xmp: tiff::xmp(bytes) }
     }
@@ -46,7 +46,7 @@ impl Metadata {
             let late = png::after_pixels(bytes);
             self.exif = self.exif.or(late.exif);
             if self.xmp.is_none() && late.has_compressed_xmp {
-                note(say, XMP_LOST);
+                send_notice(say, XMP_LOST);
             }
             self.xmp = self.xmp.or(late.xmp);
         }
@@ -58,7 +58,7 @@ impl Metadata {
         let profile = self.icc.as_ref()?;
         let is_kept = is_for(profile, color);
         if !is_kept {
-            note(say, PROFILE_LOST);
+            send_notice(say, PROFILE_LOST);
         }
         is_kept.then(|| profile.clone())
     }
@@ -67,10 +67,10 @@ impl Metadata {
     pub fn fit_jpeg(&mut self, say: Say) {
         let [exif, xmp] = LONGEST_IN_JPEG;
         if self.exif.take_if(|found| found.len() > exif).is_some() {
-            note(say, EXIF_LOST);
+            send_notice(say, EXIF_LOST);
         }
         if self.xmp.take_if(|found| found.len() > xmp).is_some() {
-            note(say, XMP_LOST);
+            send_notice(say, XMP_LOST);
         }
     }
 
@@ -82,13 +82,13 @@ impl Metadata {
                 exif::swap_sides(exif);
             }
             if exif::remove_thumbnail(exif) {
-                note(say, "its thumbnail is left out");
+                send_notice(say, "its thumbnail is left out");
             }
         }
         if let Some(found) = self.xmp.take() {
             self.xmp = xmp::upright(found);
             if self.xmp.is_none() {
-                note(say, XMP_LOST);
+                send_notice(say, XMP_LOST);
             }
         }
     }

@@ -36,7 +36,7 @@ pub use self::{
     read::{is_picture, open},
 };
 
-/// Translates the image `input` into `output`, and returns its number of frames; in a dry run it only notes what the
+/// Translates the image `input` into `output`, and returns its number of frames; in a dry run it only reports what the
 /// output would lack.
 pub fn translate(
     setup: &Setup,

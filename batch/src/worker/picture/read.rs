@@ -17,7 +17,7 @@ use img_parts::{
 use super::{heif, jpeg, metadata::Metadata, pixels::as_color, tiff};
 use crate::{
     picture::is_animated,
-    protocol::{Say, note},
+    protocol::{Say, send_notice},
     worker::containers::isobmff::image::is_image,
 };
 
@@ -53,7 +53,7 @@ pub fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
         jpeg::check(bytes, say)?;
     }
     if is_animated(Cursor::new(bytes), format).unwrap_or(false) {
-        note(say, "is animated, but only its first frame is translated");
+        send_notice(say, "is animated, but only its first frame is translated");
     }
     let is_tiff = format == ImageFormat::Tiff;
     let decoded = if is_tiff { tiff::decoded(bytes)? } else { None };
@@ -81,7 +81,7 @@ pub fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
         pixels = straight(pixels);
     }
     if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
-        note(say, "its floating-point colours become 16-bit");
+        send_notice(say, "its floating-point colours become 16-bit");
     }
     Ok(Picture { pixels, metadata, is_lossless: is_lossless(bytes, format), format })
 }

@@ -41,7 +41,7 @@ const TEXTS: [(Tag, &str); 4] = [
     (Tag::Copyright, "Copyright"),
     (Tag::DateTime, "Creation Time"),
 ];
-/// Other fields and their names, for notes.
+/// Other fields and their names, for notices.
 const LOST: [(Tag, &str); 2] = [
     (Tag::GeoKeyDirectoryTag, "map coordinates (GeoTIFF) are"),
     (Tag::Unknown(33_723), "IPTC record is"),

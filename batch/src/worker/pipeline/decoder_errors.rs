@@ -115,7 +115,7 @@ pub fn take_unknown_format() -> bool {
     UNKNOWN_FORMAT.swap(false, Ordering::Relaxed)
 }
 
-/// A note about the errors since the last call, and what they may cause.
+/// A notice about the errors since the last call, and what they may cause.
 pub fn notice(with_references: bool, effect: &str) -> Option<String> {
     let errors = take(with_references);
     let counted = counted(errors, "error");

@@ -14,7 +14,7 @@ use gst::prelude::*;
 use self::progress::{FIRST_PATIENCE, PATIENCE, PROGRESS_INTERVAL, Progress, patience};
 use crate::{
     files::before_index,
-    protocol::{Event, Say, note_all},
+    protocol::{Event, Say, send_notices},
     stop,
     worker::{
         elements::{caps::has_decoder, make, prefer_decoders},
@@ -41,7 +41,7 @@ pub struct Pipeline {
     pipeline: gst::Pipeline,
     pub progress: Progress,
     missing: RefCell<Vec<String>>,
-    /// Warnings that are not noted yet.
+    /// Warnings that are not reported yet.
     warnings: RefCell<Vec<String>>,
 }
 
@@ -120,7 +120,7 @@ impl Pipeline {
         let mut moved = self.progress.start();
         loop {
             if let Some(message) = self.next_message(POLL)? {
-                note_all(say, self.warnings.take());
+                send_notices(say, self.warnings.take());
                 if message.type_() == gst::MessageType::Eos {
                     return Ok(());
                 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Notes about what the output loses, other than tracks.
+//! Notices about what the output loses, other than tracks.
 
 use clap::ValueEnum;
 use gst_video::{VideoFormatInfo, VideoInfo};

@@ -11,7 +11,7 @@ use crate::worker::elements::pad;
 /// Lets `decoder` continue after a damaged frame.
 pub fn tolerate_damage(decoder: &gst::Element) {
     let Ok(sink) = pad(decoder, "sink") else { return };
-    // A note names the missing frames; its errors would end the pipeline.
+    // A notice names the missing frames; its errors would end the pipeline.
     decoder.set_bus(None);
     let is_inside = AtomicBool::new(false);
     sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {

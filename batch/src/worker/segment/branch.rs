@@ -10,7 +10,7 @@ use super::{packets::Packets, video};
 use crate::{
     container::Container,
     encoding::Encoding,
-    protocol::{Say, Setup, Span, note, note_all},
+    protocol::{Say, Setup, Span, send_notice, send_notices},
     text::counted,
     worker::{
         elements::chain::Chain,
@@ -100,13 +100,13 @@ impl Branch<'_> {
         run.map_err(|error| video::explain(error, &chain, &encoding))?;
         if self.is_timed {
             times.check()?;
-            note_all(say, times.notices());
+            send_notices(say, times.notices());
         }
         self.check(&counts, &encoding, say)?;
         let of_format = !self.media.is_animation();
-        note_all(say, losses.get(&chain, &setup.recipe, &encoding, of_format));
-        note_all(say, gaps.notice("the video").filter(|_| self.media.is_contiguous()));
-        note_all(say, self.damage(&counts, frame_duration(&start)));
+        send_notices(say, losses.get(&chain, &setup.recipe, &encoding, of_format));
+        send_notices(say, gaps.notice("the video").filter(|_| self.media.is_contiguous()));
+        send_notices(say, self.damage(&counts, frame_duration(&start)));
         Ok(Translated { frames: counts.translated.get(), encoding })
     }
 
@@ -128,7 +128,7 @@ impl Branch<'_> {
         Ok(())
     }
 
-    /// Fails if frames are lost after the decoder; notes what the decoder loses.
+    /// Fails if frames are lost after the decoder; reports what the decoder loses.
     fn check(&self, counts: &Counts, encoding: &Encoding, say: Say) -> Result<()> {
         check_encoder(encoding.encoder_name(), counts.translated.get(), counts.encoded.get())?;
         let (frames, packets) = (counts.translated.get().packets, counts.packets.get());
@@ -146,15 +146,15 @@ impl Branch<'_> {
         let may_lack = u64::from(self.span.frames.is_none_or(|expected| expected == frames));
         let gaps = counts.packets.gaps();
         if let Some(text) = counts.packets.missing(frames, may_lack) {
-            note(say, text);
+            send_notice(say, text);
         } else if gaps > 0 && 2 * gaps < packets {
             // Some demuxers mark every packet.
-            note(say, format!("has {} in its data", counted(gaps, "gap")));
+            send_notice(say, format!("has {} in its data", counted(gaps, "gap")));
         }
         Ok(())
     }
 
-    /// Notes about frames that the container states and that are not found, and about errors of the decoder.
+    /// Notices about frames that the container states and that are not found, and about errors of the decoder.
     fn damage(&self, counts: &Counts, duration: gst::ClockTime) -> Vec<String> {
         let is_whole = *self.span == Span::default();
         // Frames that a camera dropped have time, but no data.

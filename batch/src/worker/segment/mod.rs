@@ -18,7 +18,7 @@ use self::branch::Branch;
 use crate::{
     container::Container,
     encoding::segment_container,
-    protocol::{Say, Setup, Span, note},
+    protocol::{Say, Setup, Span, send_notice},
     worker::{
         elements::chain::Chain,
         muxer::Muxer,
@@ -55,7 +55,10 @@ impl Job<'_> {
         if files == Container::Ts && translated.frames.longest_step > clip::LONG_FRAME {
             let (encoder, name) = (translated.encoding.encoder_name(), container.name());
             let lost = format!("{encoder} in {name} does not keep their times");
-            note(say, format!("has frames that are shown for more than half a second; {lost}"));
+            send_notice(
+                say,
+                format!("has frames that are shown for more than half a second; {lost}"),
+            );
         }
         let Passed { packets, first, .. } = translated.frames;
         Ok((packets, clip::origin(span) + first.unwrap_or_default()))

@@ -77,7 +77,7 @@ impl Packets {
         self.gaps.load(Ordering::Relaxed)
     }
 
-    /// A note about missing frames, if there are more packets than `frames` by more than `may_lack`.
+    /// A notice about missing frames, if there are more packets than `frames` by more than `may_lack`.
     pub fn missing(&self, frames: u64, may_lack: u64) -> Option<String> {
         let packets = self.get();
         // Each field may be a separate packet.

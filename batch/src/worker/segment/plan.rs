@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The plan for a video: its segments, and notes for the user.
+//! The plan for a video: its segments, and notices for the user.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{
     container::Container,
     options::{Sample, time},
-    protocol::{Reply, Say, Setup, Span, note, note_all},
+    protocol::{Reply, Say, Setup, Span, send_notice, send_notices},
     worker::{
         elements::caps::{codec_name, field, media_type},
         mux::mapping::Mapping,
@@ -42,7 +42,7 @@ impl Job<'_> {
     /// Probes the video and plans its segments, at least one.
     pub fn plan(&self, say: Say) -> Result<Reply> {
         let media = Media::probe_input(self.input)?;
-        self.note_losses(&media, say)?;
+        self.send_losses(&media, say)?;
         let recipe = &self.setup.recipe;
         let is_seekable = media.is_seekable && media.has_index();
         let is_part = self.sample.is_some()
@@ -82,20 +82,23 @@ impl Job<'_> {
         Ok(Reply::Plan { spans, frames })
     }
 
-    /// Notes what the output will lose.
-    fn note_losses(&self, media: &Media, say: Say) -> Result<()> {
+    /// Reports what the output will lose.
+    fn send_losses(&self, media: &Media, say: Say) -> Result<()> {
         let recipe = &self.setup.recipe;
         if let (Some(named), Some(found)) = (Container::of_name(self.input), &media.container)
             && !named.is_inside(media_type(found))
         {
             let (found, named) = (codec_name(found), named.extension());
-            note(say, format!("is {found}, although its extension is {named}"));
+            send_notice(say, format!("is {found}, although its extension is {named}"));
         }
         if self.setup.dry_run {
-            // Otherwise the notes are about the tracks that were written.
-            note_all(say, Mapping::new(media, &Muxer::new(self.container)?, recipe, &[]).notices);
+            // Otherwise the notices are about the tracks that were written.
+            send_notices(
+                say,
+                Mapping::new(media, &Muxer::new(self.container)?, recipe, &[]).notices,
+            );
         }
-        note_all(say, losses::foreseen(media, self.container, recipe));
+        send_notices(say, losses::foreseen(media, self.container, recipe));
         Ok(())
     }
 

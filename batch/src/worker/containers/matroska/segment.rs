@@ -244,7 +244,7 @@ fn head(mut file: &File, at: u64) -> Result<(u32, u64, Option<u64>)> {
     Ok((id, at + length as u64, size))
 }
 
-/// A note about wrong checksums in `file`, if there are any. Reads all of it, and calls `progress` meanwhile.
+/// A notice about wrong checksums in `file`, if there are any. Reads all of it, and calls `progress` meanwhile.
 pub fn damage(file: &Path, progress: impl FnMut()) -> Option<String> {
     let clusters = Segment::open(File::open(file).ok()?).ok()?.damaged_clusters(progress);
     let (s, have) = if clusters == 1 { ("", "has") } else { ("s", "have") };

@@ -20,7 +20,7 @@ use img_parts::{
 use super::source::decode;
 use crate::{
     picture::{PictureFormat, animation_format},
-    protocol::{Say, Setup, note_all},
+    protocol::{Say, Setup, send_notices},
     worker::picture::{
         ancillary::Ancillary,
         encode::{encode_pixels, save},
@@ -43,7 +43,7 @@ pub fn format(input: &Path, output: PictureFormat) -> Result<Option<ImageFormat>
     Ok(if output.can_be_animated() { animation_format(input)? } else { None })
 }
 
-/// Translates the animation `input`, and returns how many frames it has. In a dry run it only notes what the output
+/// Translates the animation `input`, and returns how many frames it has. In a dry run it only reports what the output
 /// would lack.
 pub fn translate(
     setup: &Setup,
@@ -59,7 +59,7 @@ pub fn translate(
     drop(decoder);
     metadata.make_upright(is_turned(orientation), say);
     let mut ancillary = Ancillary::of(&bytes, format, output_format);
-    note_all(say, ancillary.losses.drain(..));
+    send_notices(say, ancillary.losses.drain(..));
     if setup.dry_run {
         return Ok(1);
     }
