@@ -35,7 +35,7 @@ use json::read_json;
 use lock::{Holder, Lock, Locked, host};
 use paths::Paths;
 use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};
-pub use record::{Made, Recorded, State, count_states, failed_since};
+pub use record::{OutputInfo, Recorded, State, count_states, failed_since};
 pub use segments::{Claim, Finished, Segments};
 
 /// The folder of an output. If this process may write the output, other processes are locked out while this exists.
@@ -210,7 +210,7 @@ impl Entry {
     }
 
     /// Gives the unfinished output its final name.
-    pub fn finish(&self, made: Made) -> Result<()> {
+    pub fn finish(&self, made: OutputInfo) -> Result<()> {
         self.check_lock()?;
         let file = File::open(self.unfinished()).context("the output is missing")?;
         // Once it has its final name, the file must be on the disk.
@@ -267,8 +267,8 @@ mod tests {
     use crate::options::Options;
     use clap::Parser;
 
-    const MADE: Made =
-        Made { start: gst::ClockTime::ZERO, frames: 1, seconds: 0.1, notices: Vec::new() };
+    const MADE: OutputInfo =
+        OutputInfo { start: gst::ClockTime::ZERO, frames: 1, seconds: 0.1, notices: Vec::new() };
 
     #[test]
     fn a_finished_output_is_not_failed_and_its_input_may_move() {

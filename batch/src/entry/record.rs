@@ -33,13 +33,13 @@ pub(super) struct Record {
     pub paths: Paths,
     pub output_size: u64,
     #[serde(flatten)]
-    pub made: Made,
+    pub made: OutputInfo,
     pub host: String,
 }
 
 /// A finished output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Made {
+pub struct OutputInfo {
     /// How long after the input it starts.
     pub start: gst::ClockTime,
     pub frames: u64,
@@ -138,7 +138,7 @@ impl Recorded {
         }
         if let Some(record) = read_json(&folder.join(RECORD)) {
             let Record { paths, output_size, made, host, .. } = record;
-            let Made { frames, seconds, notices, .. } = made;
+            let OutputInfo { frames, seconds, notices, .. } = made;
             let size = paths.output.as_ref().map(|output| size(&out.join(output)));
             let is_complete = size.is_none_or(|size| size == Some(output_size));
             let done = State::Done { frames, seconds, host };

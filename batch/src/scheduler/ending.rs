@@ -4,7 +4,7 @@
 
 use super::{File, Slot};
 use crate::{
-    entry::{Entry, Made},
+    entry::{Entry, OutputInfo},
     events::FileResult,
     item::Item,
     pool::Failure,
@@ -21,10 +21,11 @@ impl File<'_> {
         let start = segments.and_then(|segments| segments.spans.first().map(|span| span.start));
         let (seconds, notices) = {
             let state = self.state();
-            let seconds = state.begun.as_ref().map(|begun| begun.since.elapsed().as_secs_f64());
+            let seconds =
+                state.in_progress.as_ref().map(|progress| progress.since.elapsed().as_secs_f64());
             (seconds.unwrap_or_default(), state.notices.clone())
         };
-        let made = Made { start: start.unwrap_or_default(), frames, seconds, notices };
+        let made = OutputInfo { start: start.unwrap_or_default(), frames, seconds, notices };
         match entry.finish(made) {
             Ok(()) => self.end_made(worker, FileResult::Translated { frames, seconds }),
             Err(error) => self.fail(format!("{error:#}")),
@@ -51,9 +52,9 @@ impl File<'_> {
         }
         state.result = Some(result.clone());
         // Dropping this releases the lock, so another process may take the file.
-        let begun = state.begun.take();
-        if let (FileResult::Failed { cause }, Some(begun)) = (&result, begun) {
-            begun.entry.fail(cause, &state.notices);
+        let progress = state.in_progress.take();
+        if let (FileResult::Failed { cause }, Some(progress)) = (&result, progress) {
+            progress.entry.fail(cause, &state.notices);
         }
         drop(state);
         let Item { input, output, .. } = self.item();

@@ -41,7 +41,7 @@ struct State {
     /// Its result; `None` while it has none, or if the program was stopped.
     result: Option<FileResult>,
     notices: Vec<String>,
-    begun: Option<Begun>,
+    in_progress: Option<InProgress>,
     /// Waiting and active steps that help the process that holds it.
     help_steps: usize,
     /// Segments that this process has translated for that one.
@@ -49,7 +49,7 @@ struct State {
 }
 
 /// A file in progress.
-struct Begun {
+struct InProgress {
     entry: Arc<Entry>,
     since: Instant,
     /// `None` until the segments are planned.
@@ -69,7 +69,7 @@ struct Video {
     is_uncut: bool,
 }
 
-impl Begun {
+impl InProgress {
     fn new(entry: Arc<Entry>) -> Self {
         Self { entry, since: Instant::now(), video: None }
     }
@@ -77,7 +77,7 @@ impl Begun {
 
 impl State {
     fn video(&mut self) -> Option<&mut Video> {
-        self.begun.as_mut()?.video.as_mut()
+        self.in_progress.as_mut()?.video.as_mut()
     }
 }
 
@@ -194,7 +194,7 @@ impl<'a> File<'a> {
     }
 
     fn entry(self) -> Option<Arc<Entry>> {
-        self.state().begun.as_ref().map(|begun| begun.entry.clone())
+        self.state().in_progress.as_ref().map(|progress| progress.entry.clone())
     }
 
     /// The entry of a video in progress, and its container.
@@ -210,7 +210,7 @@ impl<'a> File<'a> {
     /// Undoes the start, so that the file can start again.
     fn cancel_start(self) {
         self.run.events.cancel_start(self.index);
-        self.state().begun = None;
+        self.state().in_progress = None;
     }
 
     fn notice_uncut(self, cause: &str) {

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use anyhow::{Result, anyhow};
 
-use super::{Begun, File, Slot};
+use super::{File, InProgress, Slot};
 use crate::{
     entry::{Entry, Fingerprint, failed_since, lock::Holder, record_failure},
     events::FileResult,
@@ -91,7 +91,7 @@ impl File<'_> {
             if run.since.is_none() || !matches!(item.kind, Kind::Video(_)) {
                 return Ok(NextStep::elsewhere(is_held(&holder)));
             }
-            self.state().begun = Some(Begun::new(entry));
+            self.state().in_progress = Some(InProgress::new(entry));
             return Ok(NextStep::Help);
         }
         // Since the check above, another process may have failed with it and released the lock.
@@ -101,7 +101,7 @@ impl File<'_> {
         let finished = entry
             .finished(run.options.overwrite)
             .inspect_err(|error| entry.refuse(&format!("{error:#}")))?;
-        self.state().begun = Some(Begun::new(entry));
+        self.state().in_progress = Some(InProgress::new(entry));
         Ok(match finished {
             Some(frames) => NextStep::Done(FileResult::Skipped { frames }),
             None => NextStep::Translate,

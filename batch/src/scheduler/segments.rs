@@ -66,8 +66,8 @@ impl File<'_> {
             is_uncut: false,
             segments: Arc::new(segments),
         };
-        if let Some(begun) = &mut self.state().begun {
-            begun.video = Some(video);
+        if let Some(progress) = &mut self.state().in_progress {
+            progress.video = Some(video);
         }
         let mut steps: Vec<_> =
             open.into_iter().map(|segment| Step::Segment(self.index, segment)).collect();

@@ -31,7 +31,7 @@ use crate::{
             pixels::{self, ImagePipeline},
         },
         pipeline::{self, Pipeline},
-        probe::{Media, Track, losses, own::Own},
+        probe::{Media, Track, losses, own::Builtin},
         segment::{branch::Branch, source},
     },
 };
@@ -121,7 +121,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
 fn probe(input: &Input, say: Say) -> Result<Media> {
     let sequence = match input {
         Input::File(path) => return Media::probe_input(path),
-        Input::Y4m => return Media::of_own(Own::Y4m(Y4m::of_standard_input()?)),
+        Input::Y4m => return Media::of_builtin(Builtin::Y4m(Y4m::of_standard_input()?)),
         Input::Sequence(sequence) => sequence,
     };
     let numbers = sequence.numbers()?;

@@ -16,7 +16,7 @@ use crate::{
         pads::{padding, probes::TimeSegment},
         picture::{self, pixels::image_of},
         pipeline::Pipeline,
-        probe::{Media, own::Own, repair::keep_times},
+        probe::{Media, own::Builtin, repair::keep_times},
     },
 };
 
@@ -41,9 +41,9 @@ pub fn before_and_after(input: &Path, output: &Path, start: gst::ClockTime) -> R
     let media = Media::probe(input)?;
     let after = FrameGrabber::open(output, Container::of_name(output) != Some(Container::Ts))?;
     let times = after.times();
-    let before = match &media.own {
-        Some(own) => frames(&times, |time| {
-            FrameGrabber::of_own(own, input, start + time)?.next(start + time)
+    let before = match &media.builtin {
+        Some(builtin) => frames(&times, |time| {
+            FrameGrabber::of_builtin(builtin, input, start + time)?.next(start + time)
         }),
         None => {
             let before = FrameGrabber::open(input, media.has_index())?;
@@ -109,9 +109,9 @@ impl FrameGrabber {
     }
 
     /// From the frame of `file` at `time`, or one before it.
-    fn of_own(own: &Own, file: &Path, time: gst::ClockTime) -> Result<Self> {
+    fn of_builtin(builtin: &Builtin, file: &Path, time: gst::ClockTime) -> Result<Self> {
         let grabber = Self::new("", true)?;
-        let source = own.source(file, time)?;
+        let source = builtin.source(file, time)?;
         grabber.pipeline.gst().add(&source)?;
         source.link(&grabber.pipeline.part::<gst::Element>("frames")?)?;
         grabber.pipeline.play()?;

@@ -3,7 +3,7 @@
 //! What a container states about a track and GStreamer does not report.
 
 #[derive(Clone, Debug, Default)]
-pub struct Stated {
+pub struct TrackInfo {
     /// Whether it is default or forced, if the file states it.
     pub flags: Option<Flags>,
     /// Its name in MP4 and QuickTime, unless it is a generic one that programs write.

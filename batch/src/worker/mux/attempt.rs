@@ -171,7 +171,7 @@ impl Attempt<'_> {
 
     /// The tracks of the input in `pipeline`; `None` for what this program decodes itself, which has no other tracks.
     fn tracks(&self, pipeline: &Pipeline) -> Result<Option<Tracks>> {
-        if self.media.own.is_some() {
+        if self.media.builtin.is_some() {
             return Ok(None);
         }
         let encoded = self.media.tracks.iter().zip(self.actions);

@@ -14,7 +14,7 @@ use crate::{
         elements::caps::{class, field, is_raw, is_same_kind, media_type},
         pads::{
             clip::LONG_FRAME,
-            tally::{Passed, Tally},
+            tally::{PacketStats, Tally},
         },
         pipeline::fault::{NO_DATA, OutsideFault},
         probe::{
@@ -121,7 +121,7 @@ struct Unread {
 
 impl Unread {
     /// The part before `begin`, where the demuxer starts, if that is known, and a few packets more.
-    fn before(begin: Option<gst::ClockTime>, passed: &Passed) -> Self {
+    fn before(begin: Option<gst::ClockTime>, passed: &PacketStats) -> Self {
         let Some(begin) = begin else { return Self::default() };
         let early = begin.saturating_sub(passed.first.unwrap_or_default());
         let length = passed.duration().max(gst::ClockTime::NSECOND);

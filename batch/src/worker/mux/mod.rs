@@ -108,7 +108,7 @@ impl Mux<'_> {
         let start = self.spans().next().map(|span| span.start).unwrap_or_default();
         let stop = self.spans().last().and_then(|span| span.stop);
         let mut window = Window { start, stop, shift: 0 };
-        if !self.is_part() && media.own.is_none() {
+        if !self.is_part() && media.builtin.is_none() {
             let earliest =
                 scan::earliest(self.input, media, !self.container.is_matroska())?.unwrap_or(0);
             // The timestamps of a stream may start at any time, those of a file start at 0.

@@ -48,10 +48,10 @@ pub fn source(
     additions: Additions,
     faults: Sender<anyhow::Error>,
 ) -> gst::Element {
-    let joint = Joined { caps: None, additions, origin: None, last: None, latest: None };
+    let clock = SegmentClock { caps: None, additions, origin: None, last: None, latest: None };
     // Without a receiver, the pipeline has already failed.
     let or_fault = move |sample: Result<_>| sample.map_err(|error| faults.send(error)).ok();
-    let source = frames::source(move || samples(files, joint).map_while(or_fault).map(Ok));
+    let source = frames::source(move || samples(files, clock).map_while(or_fault).map(Ok));
     source.set_property("name", "segments");
     source.set_property("handle-segment-change", true);
     source
@@ -60,7 +60,7 @@ pub fn source(
 /// The packets of these files.
 fn samples(
     files: Vec<(PathBuf, gst::ClockTime)>,
-    mut joint: Joined,
+    mut clock: SegmentClock,
 ) -> impl Iterator<Item = Result<gst::Sample>> {
     let mut files = files.into_iter();
     let mut open = None::<(Reader, gst::ClockTime)>;
@@ -69,10 +69,10 @@ fn samples(
             if let Some((reader, start)) = &open
                 && let Some(sample) = reader.next()?
             {
-                return joint.place(&sample, *start).map(Some);
+                return clock.place(&sample, *start).map(Some);
             }
             let Some((file, start)) = files.next() else { return Ok(None) };
-            joint.origin = None;
+            clock.origin = None;
             open = Some((Reader::open(&file)?, start));
         }
     };
@@ -81,7 +81,7 @@ fn samples(
 
 /// Puts segments on one clock. Each encoder starts with decoding times before its first frame. If these precede the
 /// last ones of the previous segment, they are moved after them.
-struct Joined {
+struct SegmentClock {
     caps: Option<gst::Caps>,
     /// The time code only until the first frame is sent.
     additions: Additions,
@@ -93,7 +93,7 @@ struct Joined {
     latest: Option<gst::ClockTime>,
 }
 
-impl Joined {
+impl SegmentClock {
     /// The caps of all segments. Fails if those of `sample` are of another codec.
     fn caps(&mut self, sample: &gst::Sample) -> Result<gst::Caps> {
         let mut caps = sample.caps_owned().context("a segment without caps")?;

@@ -3,7 +3,7 @@
 //! What an output has, by what the muxer got.
 
 use super::mapping::Action;
-use crate::worker::{pads::tally::Passed, pipeline::fault::TrackFault};
+use crate::worker::{pads::tally::PacketStats, pipeline::fault::TrackFault};
 
 /// A track that was written.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct WrittenTrack {
     pub action: Action,
     /// Its caps at the muxer; `None` if there was no data.
     pub caps: Option<gst::Caps>,
-    pub passed: Passed,
+    pub passed: PacketStats,
 }
 
 impl WrittenTrack {
@@ -52,9 +52,9 @@ pub struct Written {
 
 impl Written {
     /// The frames of the translated video.
-    pub fn video(&self) -> Passed {
+    pub fn video(&self) -> PacketStats {
         let video = self.tracks.iter().find(|track| track.is_video());
-        video.map_or(Passed::default(), |video| video.passed)
+        video.map_or(PacketStats::default(), |video| video.passed)
     }
 
     /// The end of the last track.

@@ -14,7 +14,7 @@ pub const FILLER: gst::BufferFlags = gst::BufferFlags::DECODE_ONLY;
 
 /// Data that have passed a pad. Data before time 0 do not count, because muxers drop them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Passed {
+pub struct PacketStats {
     pub packets: u64,
     /// Packets before 0, which are not heard.
     pub hidden: u64,
@@ -28,7 +28,7 @@ pub struct Passed {
     pub longest_step: gst::ClockTime,
 }
 
-impl Passed {
+impl PacketStats {
     /// From the earliest running time to the end of the last buffer.
     pub fn duration(&self) -> gst::ClockTime {
         self.end.saturating_sub(self.first.unwrap_or_default())
@@ -42,7 +42,7 @@ impl Passed {
 
 /// A counter at a pad.
 #[derive(Clone, Debug, Default)]
-pub struct Tally(Arc<Mutex<Passed>>);
+pub struct Tally(Arc<Mutex<PacketStats>>);
 
 impl Tally {
     pub fn watch(&self, pad: &gst::Pad) {
@@ -77,10 +77,10 @@ impl Tally {
     }
 
     pub fn clear(&self) {
-        *lock(&self.0) = Passed::default();
+        *lock(&self.0) = PacketStats::default();
     }
 
-    pub fn get(&self) -> Passed {
+    pub fn get(&self) -> PacketStats {
         *lock(&self.0)
     }
 }

@@ -49,7 +49,7 @@ impl Window {
 
 /// Puts the data at `pad` on a clock that starts with `window`, and drops data outside of it.
 pub fn place(pad: &gst::Pad, window: Window) {
-    let state = Mutex::new(Placed { window, segment: None, last: None, duration: None });
+    let state = Mutex::new(WindowClock { window, segment: None, last: None, duration: None });
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(kinds, move |pad, info| {
         let mut state = lock(&state);
@@ -63,7 +63,7 @@ pub fn place(pad: &gst::Pad, window: Window) {
 }
 
 /// The state of a track that is placed in a window.
-struct Placed {
+struct WindowClock {
     window: Window,
     segment: Option<TimeSegment>,
     /// The stream time of the last buffer, and the duration of the one before it.
@@ -71,7 +71,7 @@ struct Placed {
     duration: Option<gst::ClockTime>,
 }
 
-impl Placed {
+impl WindowClock {
     /// A stream time on the clock of the window; `None` if it would be negative.
     fn moved(&self, time: i128) -> Option<gst::ClockTime> {
         time_at(time - nanoseconds(self.window.start) + self.window.shift)

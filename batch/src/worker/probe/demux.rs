@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    frameless::Frameless,
+    frameless::EmptyTracks,
     repair::{self, Repairs},
     watchdog,
 };
@@ -67,7 +67,7 @@ pub fn demux(
     decode_only(&decoder, decode);
     let repairs = repairs.clone();
     let bin = decoder.dynamic_cast_ref::<gst::Bin>().context("no bin")?;
-    Frameless::default().watch(bin);
+    EmptyTracks::default().watch(bin);
     bin.connect_element_added(move |_, element| repair::correct(element, &repairs));
     let sources = Arc::new(Mutex::new(Vec::<Source>::new()));
     let found = sources.clone();

@@ -2,7 +2,7 @@
 
 //! What the demuxer does not report about a file.
 
-use super::{Media, Track, opened::Opened};
+use super::{Media, Track, opened::FileHead};
 use crate::worker::{
     containers::{
         asf, avi,
@@ -17,7 +17,7 @@ use crate::worker::{
 
 impl Media {
     /// Adds what the demuxer of `file` does not report.
-    pub(super) fn add_details(&mut self, file: &mut Opened<'_>) {
+    pub(super) fn add_details(&mut self, file: &mut FileHead<'_>) {
         self.missing_bytes = file.missing_bytes();
         self.foreign_tags = foreign_tags::read(&file.head);
         match self.kind() {
@@ -44,7 +44,7 @@ impl Media {
         self.toc = self.toc.take().or_else(|| chapters::table(chapters, end));
     }
 
-    fn add_isobmff(&mut self, file: &Opened<'_>) {
+    fn add_isobmff(&mut self, file: &FileHead<'_>) {
         let Some(index) = &file.index else { return };
         self.user_data = UserData::of(index::is_quicktime(&file.head), &index.moov);
         if let Some(data) = &self.user_data {

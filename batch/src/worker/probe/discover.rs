@@ -12,7 +12,7 @@ use gst_pbutils::{Discoverer, DiscovererInfo, prelude::*};
 
 use super::{
     demux::decode_only,
-    frameless::Frameless,
+    frameless::EmptyTracks,
     repair::{Repairs, correct_caps},
     track_order::TrackOrder,
     watchdog,
@@ -34,7 +34,7 @@ pub const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
 pub struct Discovered {
     pub info: DiscovererInfo,
     /// The tracks in which it has found no frame.
-    pub frameless: Frameless,
+    pub empty_tracks: EmptyTracks,
     pub order: TrackOrder,
 }
 
@@ -43,9 +43,9 @@ pub fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<Discovered, Stri
     let discoverer = Discoverer::new(PATIENCE).map_err(|error| error.to_string())?;
     let undecodable = Arc::new(Mutex::new(Vec::new()));
     let found = undecodable.clone();
-    let frameless = Frameless::default();
+    let empty_tracks = EmptyTracks::default();
     let order = TrackOrder::default();
-    let (watched, ordered) = (frameless.clone(), order.clone());
+    let (watched, ordered) = (empty_tracks.clone(), order.clone());
     let (repairs, file) = (repairs.clone(), input.to_owned());
     discoverer.connect_source_setup(move |_, source| {
         if let Some(pad) = source.static_pad("src") {
@@ -81,5 +81,5 @@ pub fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<Discovered, Stri
         true => unread::format(),
         false => fault::explain_probe(&error, &lock(&undecodable)),
     })?;
-    Ok(Discovered { info, frameless, order })
+    Ok(Discovered { info, empty_tracks, order })
 }

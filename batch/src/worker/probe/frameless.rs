@@ -31,7 +31,7 @@ const PLAYING: (u32, u32) = (8 << 20, 5);
 
 /// The tracks of a file in which no frame has been found yet.
 #[derive(Clone, Default)]
-pub struct Frameless(Arc<Mutex<State>>);
+pub struct EmptyTracks(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -47,7 +47,7 @@ struct Track {
     sink: WeakRef<gst::Pad>,
 }
 
-impl Frameless {
+impl EmptyTracks {
     /// Watches `decoder`, a `decodebin` or `uridecodebin`, which then works without these tracks.
     pub fn watch(&self, decoder: &gst::Bin) {
         let tracks = self.clone();

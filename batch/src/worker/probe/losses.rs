@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 use gst_video::{VideoFormatInfo, VideoInfo};
 
-use super::{Media, Track, own::Own};
+use super::{Media, Track, own::Builtin};
 use crate::{
     container::Container,
     encoding::{Encoding, RAW},
@@ -77,7 +77,7 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
     if !lost.is_empty() {
         losses.push(format!("tags are left out: {}", lost.join(", ")));
     }
-    for what in media.own.iter().flat_map(Own::losses) {
+    for what in media.builtin.iter().flat_map(Builtin::losses) {
         losses.push(format!("its {what} is left out"));
     }
     losses.extend(of_truncation(media));

@@ -27,9 +27,9 @@ use gst_pbutils::{DiscovererContainerInfo, DiscovererInfo, DiscovererStreamInfo,
 pub use self::track::Track;
 use self::{
     discover::{Discovered, discover},
-    frameless::Frameless,
-    opened::Opened,
-    own::Own,
+    frameless::EmptyTracks,
+    opened::FileHead,
+    own::Builtin,
     repair::Repairs,
 };
 use crate::worker::{
@@ -74,7 +74,7 @@ pub struct Media {
     pub location: Option<String>,
     pub toc: Option<gst::Toc>,
     /// What this program decodes itself.
-    pub own: Option<Own>,
+    pub builtin: Option<Builtin>,
     /// What to correct for the demuxer.
     pub repairs: Arc<Repairs>,
 }
@@ -82,15 +82,15 @@ pub struct Media {
 impl Media {
     /// Probes the file; fails unless there is video in it that can be decoded.
     pub fn probe(input: &Path) -> Result<Self> {
-        if let Some(own) = Own::of_file(input)? {
-            return Self::of_own(own);
+        if let Some(builtin) = Builtin::of_file(input)? {
+            return Self::of_builtin(builtin);
         }
-        let mut file = Opened::read(input)?;
+        let mut file = FileHead::read(input)?;
         let repairs = Arc::new(file.repairs());
-        let Discovered { info, frameless, order } =
+        let Discovered { info, empty_tracks, order } =
             discover(input, &repairs).map_err(|cause| anyhow!(file.better_cause(cause)))?;
         let mut media = Self { repairs, ..Self::of_info(&info) };
-        media.add_frameless(&frameless);
+        media.add_empty_tracks(&empty_tracks);
         media.add_details(&mut file);
         // Subtitles without a decoder have no id, and come last.
         let key = |track: &Track| {
@@ -120,7 +120,7 @@ impl Media {
     }
 
     /// Adds the tracks in which no frame was found.
-    fn add_frameless(&mut self, found: &Frameless) {
+    fn add_empty_tracks(&mut self, found: &EmptyTracks) {
         for (id, caps) in found.take() {
             if self.tracks.iter().all(|track| track.id != id) {
                 // A track that nothing can decode has no id.
@@ -153,7 +153,7 @@ impl Media {
     }
 
     pub fn is_animation(&self) -> bool {
-        matches!(self.own, Some(Own::Animation(_)))
+        matches!(self.builtin, Some(Builtin::Animation(_)))
     }
 
     /// Whether its timestamps may start at any time.

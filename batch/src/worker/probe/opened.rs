@@ -20,7 +20,7 @@ use crate::worker::{
 /// How much is read of the start of a file, where most containers describe themselves, bytes.
 const HEAD: u64 = 1 << 20;
 
-pub struct Opened<'a> {
+pub struct FileHead<'a> {
     pub path: &'a Path,
     /// Its start.
     pub head: Vec<u8>,
@@ -30,7 +30,7 @@ pub struct Opened<'a> {
     pub extras: Option<Extras>,
 }
 
-impl<'a> Opened<'a> {
+impl<'a> FileHead<'a> {
     /// Reads a file; fails if GStreamer must not open it.
     pub fn read(path: &'a Path) -> Result<Self> {
         let mut head = Vec::new();

@@ -16,12 +16,12 @@ use crate::worker::{
 pub const Y4M: &str = "application/x-yuv4mpeg";
 
 #[derive(Clone, Debug)]
-pub enum Own {
+pub enum Builtin {
     Animation(Animation),
     Y4m(Y4m),
 }
 
-impl Own {
+impl Builtin {
     /// What is in a file; `None` if GStreamer decodes it.
     pub fn of_file(input: &Path) -> Result<Option<Self>> {
         if let Some(animation) = source::probe(input).context("is damaged")? {
@@ -49,11 +49,11 @@ impl Own {
 
 impl Media {
     /// What this program decodes itself, as the only track.
-    pub fn of_own(own: Own) -> Result<Self> {
+    pub fn of_builtin(builtin: Builtin) -> Result<Self> {
         let mut media = Self::default();
-        let (kind, caps) = match &own {
-            Own::Animation(animation) => (animation.media_type, animation.caps()),
-            Own::Y4m(y4m) => {
+        let (kind, caps) = match &builtin {
+            Builtin::Animation(animation) => (animation.media_type, animation.caps()),
+            Builtin::Y4m(y4m) => {
                 (media.duration, media.missing_bytes) = (y4m.duration(), y4m.missing_bytes());
                 media.is_seekable = true;
                 (Y4M, y4m.caps()?)
@@ -61,7 +61,7 @@ impl Media {
         };
         media.container = Some(gst::Caps::new_empty_simple(kind));
         media.tracks = vec![Track::new(String::new(), caps)];
-        media.own = Some(own);
+        media.builtin = Some(builtin);
         Ok(media)
     }
 }

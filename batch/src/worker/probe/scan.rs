@@ -14,7 +14,7 @@ use super::{
     Media, Track,
     demux::{Source, demux},
     keyframes::{self, Frame, collect},
-    own::Own,
+    own::Builtin,
 };
 use crate::{
     lock::lock,
@@ -22,7 +22,7 @@ use crate::{
     worker::{
         elements::{caps::media_type, discard},
         pads::{
-            tally::{Passed, Tally, segment_at},
+            tally::{PacketStats, Tally, segment_at},
             window::{nanoseconds, position, time_at},
         },
         pipeline::Pipeline,
@@ -36,7 +36,7 @@ const MAX_PACKETS: u64 = 2000;
 #[derive(Clone, Debug)]
 pub struct Contents {
     pub caps: gst::Caps,
-    pub passed: Passed,
+    pub passed: PacketStats,
 }
 
 /// Opens `file`, probed as `media`, and calls `each` with its tracks, decoded or not, and the pads at which they end.
@@ -71,7 +71,7 @@ pub struct Timeline {
 
 /// Reads the times of `input`.
 pub fn timeline(input: &Path, media: &Media, say: Say) -> Result<Timeline> {
-    if let Some(Own::Y4m(y4m)) = &media.own {
+    if let Some(Builtin::Y4m(y4m)) = &media.builtin {
         let frame = |time| Frame { time, is_key: true, is_closed: true };
         return Ok(Timeline {
             start: gst::ClockTime::ZERO,

@@ -9,7 +9,7 @@ use crate::{
     encoding::Encoding,
     options::Recipe,
     worker::{
-        containers::{matroska::Entry, stated::Stated},
+        containers::{matroska::Entry, stated::TrackInfo},
         elements::caps::{field, media_type},
     },
 };
@@ -21,7 +21,7 @@ pub struct Track {
     /// Its final caps, from the last parser.
     pub caps: gst::Caps,
     pub tags: gst::TagList,
-    pub stated: Stated,
+    pub stated: TrackInfo,
     /// Whether no frame is found in it.
     pub is_frameless: bool,
     /// Its description in Matroska.
@@ -31,7 +31,7 @@ pub struct Track {
 impl Track {
     /// A track about which nothing else is known.
     pub fn new(id: String, caps: gst::Caps) -> Self {
-        let (tags, stated) = (gst::TagList::new(), Stated::default());
+        let (tags, stated) = (gst::TagList::new(), TrackInfo::default());
         Self { id, caps, tags, stated, is_frameless: false, entry: None }
     }
 

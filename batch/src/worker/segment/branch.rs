@@ -18,7 +18,7 @@ use crate::{
             clip,
             frame_times::{FrameTimes, frame_duration},
             gaps::Gaps,
-            tally::{Passed, Tally},
+            tally::{PacketStats, Tally},
         },
         pipeline::{
             Pipeline, decoder_errors,
@@ -44,7 +44,7 @@ pub struct Branch<'a> {
 
 /// What a branch has output.
 pub struct Translated {
-    pub frames: Passed,
+    pub frames: PacketStats,
     pub encoding: Encoding,
 }
 
@@ -121,7 +121,7 @@ impl Branch<'_> {
         let has_ended = || start.pad_flags().contains(gst::PadFlags::EOS);
         pipeline.wait_until(|| start.is_blocking() || has_ended())?;
         ensure!(start.is_blocking(), NOTHING_DECODED);
-        if let Some(time) = self.seek_time().filter(|_| self.media.own.is_none()) {
+        if let Some(time) = self.seek_time().filter(|_| self.media.builtin.is_none()) {
             packets.reset();
             seek(start, time)?;
         }
@@ -172,7 +172,7 @@ impl Branch<'_> {
 }
 
 /// Fails if `encoder` has not output all frames that it got, or with other times.
-fn check_encoder(encoder: &str, put: Passed, got: Passed) -> Result<()> {
+fn check_encoder(encoder: &str, put: PacketStats, got: PacketStats) -> Result<()> {
     let lost = put.packets.saturating_sub(got.packets);
     ensure!(lost == 0, "the encoder {encoder} lost {lost} of {} frames", put.packets);
     let is_near = got.length().absdiff(put.length()) < MOST_SHIFT;

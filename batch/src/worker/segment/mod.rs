@@ -22,7 +22,7 @@ use crate::{
     worker::{
         elements::chain::Chain,
         muxer::Muxer,
-        pads::{clip, tally::Passed},
+        pads::{clip, tally::PacketStats},
         pipeline::Pipeline,
         probe::Media,
     },
@@ -60,7 +60,7 @@ impl Job<'_> {
                 format!("has frames that are shown for more than half a second; {lost}"),
             );
         }
-        let Passed { packets, first, .. } = translated.frames;
+        let PacketStats { packets, first, .. } = translated.frames;
         Ok((packets, clip::origin(span) + first.unwrap_or_default()))
     }
 

@@ -22,8 +22,8 @@ pub fn open(
     from: gst::ClockTime,
     sink: gst::Pad,
 ) -> Result<()> {
-    if let Some(own) = &media.own {
-        let frames = own.source(input, from)?;
+    if let Some(builtin) = &media.builtin {
+        let frames = builtin.source(input, from)?;
         pipeline.gst().add(&frames)?;
         pad(&frames, "src")?.link(&sink)?;
         return Ok(());

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::worker::containers::{
     chapters::Chapter,
-    stated::{Flags, ROLES, Stated},
+    stated::{Flags, ROLES, TrackInfo},
     timecode::TimeCode,
 };
 
@@ -37,7 +37,7 @@ pub struct TrackDetails {
     /// The type of its handler, such as `vide`, and the code of its codec.
     pub kind: String,
     pub codec: String,
-    pub stated: Stated,
+    pub stated: TrackInfo,
 }
 
 impl Details {
@@ -71,7 +71,7 @@ impl TrackDetails {
         let matrix = shown::matrix(track);
         let is_enabled = track.find(&[b"tkhd"])?.get(3).is_none_or(|flags| flags & 1 != 0);
         let is_forced = entry.display_flags().is_some_and(|flags| flags[0] & FORCED != 0);
-        let stated = Stated {
+        let stated = TrackInfo {
             flags: Some(Flags {
                 default: is_enabled,
                 forced: is_forced || has_role(track, FORCED_ROLE),

@@ -4,7 +4,7 @@
 
 use super::ebml::{Element, elements, nested};
 use crate::worker::{
-    containers::stated::{DOLBY_VISION, Flags, ROLES, SPHERE, Stated, cropped, dolby_vision},
+    containers::stated::{DOLBY_VISION, Flags, ROLES, SPHERE, TrackInfo, cropped, dolby_vision},
     elements::caps::WEBVTT,
 };
 
@@ -103,7 +103,7 @@ pub struct Entry {
     pub codec: Codec,
     /// What a decoder outputs before its start (RFC 9559, section 5.1.4.1.25).
     delay: gst::ClockTime,
-    pub stated: Stated,
+    pub stated: TrackInfo,
     /// Its language in ISO 639-2.
     pub language: String,
     /// The elements in [`KEPT_ELEMENTS`].
@@ -144,11 +144,11 @@ impl Entry {
             kind: field(TRACK_TYPE),
             codec,
             delay: gst::ClockTime::NSECOND.saturating_mul(field(CODEC_DELAY)),
-            stated: Stated {
+            stated: TrackInfo {
                 flags: Some(flags),
                 turn: rolls.find_map(Element::float).and_then(turn),
                 ignored: ignored(track),
-                ..Stated::default()
+                ..TrackInfo::default()
             },
             language: text(LANGUAGE).unwrap_or("eng".to_owned()),
             kept: copied(&KEPT_ELEMENTS),
