@@ -31,7 +31,7 @@ use crate::{
             pixels::{self, ImagePipeline},
         },
         pipeline::{self, Pipeline},
-        probe::{Media, Track, losses, own::Builtin},
+        probe::{Media, Track, builtin::Builtin, losses},
         segment::{branch::Branch, source},
     },
 };

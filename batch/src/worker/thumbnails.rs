@@ -16,7 +16,7 @@ use crate::{
         pads::{padding, probes::TimeSegment},
         picture::{self, pixels::image_of},
         pipeline::Pipeline,
-        probe::{Media, own::Builtin, repair::keep_times},
+        probe::{Media, builtin::Builtin, repair::keep_times},
     },
 };
 

@@ -11,7 +11,7 @@ use crate::worker::{
         chapters,
         isobmff::{Additions, TrackAdditions},
         matroska::head::{self, Head, Properties},
-        stated::Flags,
+        track_info::Flags,
     },
     elements::caps::class,
     hdr,

@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    frameless::EmptyTracks,
+    empty_tracks::EmptyTracks,
     repair::{self, Repairs},
     watchdog,
 };

@@ -2,7 +2,7 @@
 
 //! What the demuxer does not report about a file.
 
-use super::{Media, Track, opened::FileHead};
+use super::{Media, Track, file_head::FileHead};
 use crate::worker::{
     containers::{
         asf, avi,

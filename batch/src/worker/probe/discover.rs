@@ -12,7 +12,7 @@ use gst_pbutils::{Discoverer, DiscovererInfo, prelude::*};
 
 use super::{
     demux::decode_only,
-    frameless::EmptyTracks,
+    empty_tracks::EmptyTracks,
     repair::{Repairs, correct_caps},
     track_order::TrackOrder,
     watchdog,

@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 use gst_video::{VideoFormatInfo, VideoInfo};
 
-use super::{Media, Track, own::Builtin};
+use super::{Media, Track, builtin::Builtin};
 use crate::{
     container::Container,
     encoding::{Encoding, RAW},

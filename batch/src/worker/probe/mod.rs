@@ -2,14 +2,14 @@
 
 //! Probes a file with `GstDiscoverer`.
 
+pub mod builtin;
 pub mod demux;
 mod details;
 mod discover;
-pub mod frameless;
+pub mod empty_tracks;
+mod file_head;
 pub mod keyframes;
 pub mod losses;
-mod opened;
-pub mod own;
 pub mod repair;
 pub mod scan;
 mod tags;
@@ -26,10 +26,10 @@ use gst_pbutils::{DiscovererContainerInfo, DiscovererInfo, DiscovererStreamInfo,
 
 pub use self::track::Track;
 use self::{
+    builtin::Builtin,
     discover::{Discovered, discover},
-    frameless::EmptyTracks,
-    opened::FileHead,
-    own::Builtin,
+    empty_tracks::EmptyTracks,
+    file_head::FileHead,
     repair::Repairs,
 };
 use crate::worker::{
@@ -164,7 +164,7 @@ impl Media {
 
     /// Whether key frames are found exactly.
     pub fn has_index(&self) -> bool {
-        ["video/quicktime", "video/x-matroska", "video/webm", own::Y4M].contains(&self.kind())
+        ["video/quicktime", "video/x-matroska", "video/webm", builtin::Y4M].contains(&self.kind())
     }
 
     /// Whether frames follow each other without gaps. In other containers a frame may last for any time.

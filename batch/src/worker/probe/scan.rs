@@ -12,9 +12,9 @@ use gst::prelude::*;
 
 use super::{
     Media, Track,
+    builtin::Builtin,
     demux::{Source, demux},
     keyframes::{self, Frame, collect},
-    own::Builtin,
 };
 use crate::{
     lock::lock,

@@ -9,7 +9,7 @@ use crate::{
     encoding::Encoding,
     options::Recipe,
     worker::{
-        containers::{matroska::Entry, stated::TrackInfo},
+        containers::{matroska::Entry, track_info::TrackInfo},
         elements::caps::{field, media_type},
     },
 };

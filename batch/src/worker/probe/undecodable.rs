@@ -7,7 +7,7 @@ use gst_pbutils::{DiscovererInfo, DiscovererResult};
 
 use super::{Media, Track, discover::PATIENCE};
 use crate::worker::{
-    containers::{mpegts, stated::DOLBY_VISION_5, unread},
+    containers::{mpegts, track_info::DOLBY_VISION_5, unread},
     elements::caps::{codec_name, field},
     pipeline::fault,
 };

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::worker::containers::{
     chapters::Chapter,
-    stated::{Flags, ROLES, TrackInfo},
     timecode::TimeCode,
+    track_info::{Flags, ROLES, TrackInfo},
 };
 
 #[derive(Debug, Default)]

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::worker::containers::{
     chapters::Chapter,
-    stated::{Flags, ROLES},
+    track_info::{Flags, ROLES},
 };
 
 /// The start of the placeholder tag.

@@ -6,7 +6,7 @@ use super::{
     boxes::{boxes, number},
     trak::Trak,
 };
-use crate::worker::containers::stated::{DOLBY_VISION, SPHERE, cropped, dolby_vision};
+use crate::worker::containers::track_info::{DOLBY_VISION, SPHERE, cropped, dolby_vision};
 
 /// The identifier of the description of spherical video, version 1.
 const SPHERICAL: [u8; 16] = 0xFFCC_8263_F855_4A93_8814_587A_0252_1FDD_u128.to_be_bytes();
@@ -62,7 +62,7 @@ fn crop(clap: &[u8], video: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{super::boxes::boxed, *};
-    use crate::worker::containers::stated::DOLBY_VISION_5;
+    use crate::worker::containers::track_info::DOLBY_VISION_5;
 
     #[test]
     fn what_is_ignored_of_a_video_is_found() {

@@ -4,7 +4,9 @@
 
 use super::ebml::{Element, elements, nested};
 use crate::worker::{
-    containers::stated::{DOLBY_VISION, Flags, ROLES, SPHERE, TrackInfo, cropped, dolby_vision},
+    containers::track_info::{
+        DOLBY_VISION, Flags, ROLES, SPHERE, TrackInfo, cropped, dolby_vision,
+    },
     elements::caps::WEBVTT,
 };
 

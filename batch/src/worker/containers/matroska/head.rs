@@ -20,7 +20,7 @@ use super::{
     segment::{ATTACHMENTS, INFO, Part, Segment},
     tags::{self, FileTags, TAGS},
 };
-use crate::worker::containers::stated::{Flags, ROLES};
+use crate::worker::containers::track_info::{Flags, ROLES};
 
 const WRITING_APP: u32 = 0x5741;
 const DATE: u32 = 0x4461;
