@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_is_what_is_there() {
+    fn a_sequence_has_the_images_that_exist() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["0010.png", "0002.png", "12345.png", "7.png", "0003.jpg", "x0004.png"] {
             fs::write(folder.path().join(name), b"").unwrap();

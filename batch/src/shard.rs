@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn schedulers_tell_the_share() {
+    fn schedulers_set_the_share() {
         assert_eq!(environment(&[]).unwrap(), None);
         let slurm = environment(&[
             ("SLURM_ARRAY_TASK_ID", "7"),

@@ -165,13 +165,13 @@ impl File<'_> {
         let is_uncut = video.is_uncut;
         drop(state);
         match is_uncut {
-            true => self.begin_whole(),
+            true => self.begin_uncut(),
             false => self.run.queue.push_first(&[Step::Mux(self.index)]),
         }
     }
 
     /// Starts over with one segment.
-    fn begin_whole(self) {
+    fn begin_uncut(self) {
         self.entry().iter().for_each(|entry| entry.drop_segments());
         self.run.queue.push_first(&[Step::Whole(self.index)]);
     }
@@ -191,7 +191,7 @@ impl File<'_> {
         match self.perform_and_finish(worker, &entry, action) {
             Err(Failure::Cut(cause)) if planned.spans.len() > 1 => {
                 self.notice_uncut(&cause);
-                self.begin_whole();
+                self.begin_uncut();
                 Ok(())
             }
             Err(failure @ (Failure::Cut(_) | Failure::Crash(_))) => {

@@ -72,7 +72,7 @@ fn depth_light_and_transparency_are_kept_or_missed() {
 
 /// Of a colorimetry that is only in the stream, ffmpeg writes only the range into Matroska.
 #[test]
-fn hdr_that_only_the_stream_tells_is_mapped() {
+fn hdr_that_only_the_stream_states_is_mapped() {
     let Some(place) = Place::of_ffmpeg("HDR in the stream") else { return };
     let hdr = ["-vf format=yuv420p10le", &x265("smpte2084", "")].join(" ");
     make(&place.path("in/a.mkv"), &[BARS, &hdr].join(" "));

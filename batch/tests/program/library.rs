@@ -259,7 +259,7 @@ fn unknown_codec(clip: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_that_may_not_be_read_is_told() {
+fn unreadable_files_are_reported() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
     small_clip(&place.path("in/a.mp4"));
@@ -272,7 +272,7 @@ fn a_file_that_may_not_be_read_is_told() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_leaves_nothing() {
+fn a_full_disk_is_reported_and_leaves_nothing() {
     let place = Place::new();
     let noise = "videotestsrc num-buffers=25 pattern=snow ! video/x-raw,width=640,height=360 ! x264enc speed-preset=ultrafast ! mp4mux ! OUT";
     make(&place.path("in/a.mp4"), noise);
@@ -381,7 +381,7 @@ fn hardware_is_used_where_it_is_installed() {
 }
 
 #[test]
-fn shares_make_up_the_whole() {
+fn shares_cover_all_files() {
     let place = Place::new();
     for number in 0..6 {
         small_clip(&place.path(format!("in/{number}.mp4")));

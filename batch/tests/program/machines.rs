@@ -157,7 +157,7 @@ fn nobody_helps_with_a_file_that_has_failed() {
 }
 
 #[test]
-fn the_state_of_a_folder_is_told_while_it_is_worked_on() {
+fn the_state_of_a_folder_is_shown_while_it_is_worked_on() {
     let place = Place::new();
     small_clip(&place.path("in/a.mp4"));
     fs::write(place.path("in/b.mp4"), "This is no video.\n".repeat(50)).unwrap();

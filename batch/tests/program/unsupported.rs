@@ -159,7 +159,7 @@ fn what_gstreamer_does_not_know_in_an_avi_is_named() {
 }
 
 #[test]
-fn what_the_container_does_not_tell_is_named() {
+fn what_the_container_does_not_state_is_named() {
     let Some(place) = Place::of_ffmpeg("what containers do not tell") else { return };
     let interlaced = "-vf interlace -c:v libx264 -flags +ildct+ilme -pix_fmt yuv420p";
     for (name, video) in [

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_slice_tells_the_kind_of_a_picture() {
+    fn the_first_slice_gives_the_kind_of_a_picture() {
         let by_length = |slice| [&[0, 2, 6, 1, 0, 2, slice, 7][..], &[0, 1, 1]].concat();
         assert_eq!(kind_by_length(&by_length(0x65), 2), Some(IDR));
         assert_eq!(kind_by_length(&by_length(0x41), 2), Some(SLICE));
