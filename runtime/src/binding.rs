@@ -145,17 +145,17 @@ impl Binding {
         let run_options = &*run_options;
         let _inside = exit::enter().ok_or(RunError::Interrupted)?;
         let Tensors { binding, input, output, mask } = &mut **tensors;
+        // Before the input is bound, as a GPU copies it then.
+        let mut session = generator.session(interrupt)?;
         let binding = match binding {
             Some(binding) => binding,
             None => {
-                let session = generator.session(interrupt)?;
                 let name = &generator.contract().output;
                 binding.insert(bind(&session, name, output, mask).map_err(failed)?)
             }
         };
-        // A GPU copies the input when it is bound.
         binding.bind_input(&generator.contract().input, input).map_err(failed)?;
-        let mut session = generator.session(interrupt)?;
+        binding.synchronize_inputs().map_err(failed)?;
         let run = || {
             let run = session.run_binding_with_options(binding, run_options);
             run.map(drop).map_err(|error| generator.failed_at(size, &error))
