@@ -100,7 +100,8 @@ impl Binding {
             .transpose()
             .map_err(failed)?;
         let run_options = Arc::new(RunOptions::new().map_err(failed)?);
-        let tensors = exit::Owned::new(Tensors { binding: None, input, output, mask });
+        let tensors = Tensors { binding: None, input, output, mask };
+        let tensors = exit::Owned::new(tensors, generator.provider());
         Ok(Self { generator, options, run_options, tensors })
     }
 

@@ -16,6 +16,8 @@ use std::{
 use super::{
     error::RunError,
     interrupt::{Interrupt, Options},
+    provider::Provider,
+    turns,
 };
 
 /// How long the process may wait for a load, which cannot be ended. TensorRT may take minutes.
@@ -68,12 +70,16 @@ pub fn guard(
     INTERRUPT.guard(options, run)
 }
 
-/// A value whose `Drop` calls ONNX Runtime. It is leaked if the process is exiting.
-pub struct Owned<T>(ManuallyDrop<T>);
+/// A value of a provider whose `Drop` calls ONNX Runtime. It waits for its turn, see [`turns::wait_for`], and is
+/// leaked if the process is exiting.
+pub struct Owned<T> {
+    value: ManuallyDrop<T>,
+    provider: Provider,
+}
 
 impl<T> Owned<T> {
-    pub fn new(value: T) -> Self {
-        Self(ManuallyDrop::new(value))
+    pub fn new(value: T, provider: Provider) -> Self {
+        Self { value: ManuallyDrop::new(value), provider }
     }
 }
 
@@ -81,21 +87,23 @@ impl<T> Deref for Owned<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.0
+        &self.value
     }
 }
 
 impl<T> DerefMut for Owned<T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.0
+        &mut self.value
     }
 }
 
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
-        if let Some(_inside) = enter() {
+        if let Some(_inside) = enter()
+            && let Ok(_turn) = turns::wait_for(self.provider, &INTERRUPT)
+        {
             // SAFETY: the value is dropped nowhere else and not used afterwards.
-            unsafe { ManuallyDrop::drop(&mut self.0) };
+            unsafe { ManuallyDrop::drop(&mut self.value) };
         }
     }
 }

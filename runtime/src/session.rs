@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     fs,
+    ops::{Deref, DerefMut},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -14,7 +15,10 @@ use std::{
 };
 
 use cyclegan_contract::{ContractError, Dim, Precision, Size, TensorLimits};
-use ort::session::{RunOptions, Session, SessionOutputs, builder::SessionBuilder};
+use ort::{
+    environment::Environment,
+    session::{RunOptions, Session, SessionOutputs, builder::SessionBuilder},
+};
 
 use super::{
     engines,
@@ -30,7 +34,7 @@ use super::{
     target::Target,
     tensor::{image_shape, is_finite, mask_shape, zeros},
     threads,
-    turns::{Turn, Turns},
+    turns::{self, Turn, Turns},
     warning::Warning,
 };
 
@@ -76,34 +80,28 @@ impl Generator {
 
         let mut warnings = Vec::new();
         let engines = engines_folder(path, &contract, target, options, &mut warnings);
-        let registrations = registrations(target, options, contract.precision, engines.as_deref());
-        let builder = threads::session_options(environment, options.threads)
-            .map_err(|error| failed.session(&error))?;
-        let builder = with_external_data(builder, path, &contract, &failed)?;
-        let mut builder = builder.with_execution_providers(registrations).map_err(|error| {
-            let needs = target.provider.needs();
-            failed
-                .provider(target.may_be_present(), format!("{}. It needs {needs}", reason(&error)))
-        })?;
-
         // A private folder: other users can neither read the profile nor guess its name.
         let is_profiled = target.provider != Provider::Cpu;
         let profiles = is_profiled
             .then(|| tempfile::Builder::new().prefix("cycleganfilter-").tempdir())
             .transpose();
-        if let Ok(Some(profiles)) = &profiles {
-            builder = builder
-                .with_profiling(profiles.path().join("profile"))
-                .map_err(|error| failed.session(&error))?;
-        }
-        let session = builder.commit_from_file(path).map_err(|error| failed.session(&error))?;
+        let profile = profiles.as_ref().ok().and_then(|folder| folder.as_ref());
+        let profile = profile.map(|folder| folder.path().join("profile"));
+        let session = open_session(
+            environment,
+            &contract,
+            options,
+            engines.as_deref(),
+            profile.as_deref(),
+            &failed,
+        )?;
         gst::info!(CAT, "opened a session of {} on {target}", path.display());
 
         let mut generator = Self {
             path: path.to_path_buf(),
             contract,
             target,
-            session: Turns::new(exit::Owned::new(session)),
+            session: Turns::new(exit::Owned::new(session, target.provider)),
             _trim_heap: TrimHeap,
             warmed_up: Mutex::default(),
             external_data,
@@ -225,12 +223,11 @@ impl Generator {
         Ok(quickest)
     }
 
-    /// The session. Waits if another stream is running it; fails once `interrupt` is set.
-    pub(super) fn session(
-        &self,
-        interrupt: &Interrupt,
-    ) -> Result<Turn<'_, exit::Owned<Session>>, RunError> {
-        self.session.wait(interrupt)
+    /// The session. Waits if another stream is running it, or one that shares its provider; fails once
+    /// `interrupt` is set.
+    pub(super) fn session(&self, interrupt: &Interrupt) -> Result<SessionTurn<'_>, RunError> {
+        let provider = turns::wait_for(self.target.provider, interrupt)?;
+        Ok(SessionTurn { session: self.session.wait(interrupt)?, _provider: provider })
     }
 
     /// The size of the first image: the generator's own.
@@ -289,6 +286,54 @@ impl Generator {
             false => Err(RunError::NotFinite),
         }
     }
+}
+
+/// A session, until this is dropped. In this order, so that the next thread finds both free.
+pub(super) struct SessionTurn<'a> {
+    session: Turn<'a, exit::Owned<Session>>,
+    _provider: Option<Turn<'static, ()>>,
+}
+
+impl Deref for SessionTurn<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl DerefMut for SessionTurn<'_> {
+    fn deref_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+}
+
+/// Opens a session, with compiled engines in the folder `engines`. It writes a profile to files whose names begin
+/// with `profile`.
+fn open_session(
+    environment: &Environment,
+    contract: &cyclegan_contract::Generator,
+    options: &ProviderOptions,
+    engines: Option<&Path>,
+    profile: Option<&Path>,
+    failed: &Failure<'_>,
+) -> Result<Session, LoadError> {
+    let Failure { path, target } = *failed;
+    // Dropped after the builder, which may belong to the provider too.
+    let _turn = turns::wait_for(target.provider, &Interrupt::default())
+        .map_err(|source| failed.run(source))?;
+    let builder = threads::session_options(environment, options.threads)
+        .map_err(|error| failed.session(&error))?;
+    let builder = with_external_data(builder, path, contract, failed)?;
+    let registrations = registrations(target, options, contract.precision, engines);
+    let mut builder = builder.with_execution_providers(registrations).map_err(|error| {
+        let needs = target.provider.needs();
+        failed.provider(target.may_be_present(), format!("{}. It needs {needs}", reason(&error)))
+    })?;
+    if let Some(profile) = profile {
+        builder = builder.with_profiling(profile).map_err(|error| failed.session(&error))?;
+    }
+    builder.commit_from_file(path).map_err(|error| failed.session(&error))
 }
 
 /// Makes the exit handler precede those of a provider's libraries, which its first session has loaded.

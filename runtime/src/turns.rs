@@ -9,7 +9,19 @@ use std::{
     thread::{self, Thread},
 };
 
-use super::{error::RunError, interrupt::Interrupt};
+use super::{error::RunError, interrupt::Interrupt, provider::Provider};
+
+/// All WebGPU sessions of a process share one context, which fails or crashes if two threads use it at once.
+static WEBGPU: Turns<()> = Turns::new(());
+
+/// Waits until the thread may use `provider`: to open, bind, run and free sessions and their tensors. `None`
+/// for a provider whose sessions do not share anything. A thread must not wait for it twice.
+pub fn wait_for(
+    provider: Provider,
+    interrupt: &Interrupt,
+) -> Result<Option<Turn<'static, ()>>, RunError> {
+    (provider == Provider::WebGpu).then(|| WEBGPU.wait(interrupt)).transpose()
+}
 
 /// A value that one thread uses at a time, in the order of their calls. With a plain mutex, a thread that uses it
 /// again and again may keep others waiting for long.
@@ -18,7 +30,6 @@ pub struct Turns<T> {
     queue: Mutex<Queue>,
 }
 
-#[derive(Default)]
 struct Queue {
     is_taken: bool,
     /// The next one first.
@@ -32,8 +43,9 @@ pub struct Turn<'a, T> {
 }
 
 impl<T> Turns<T> {
-    pub fn new(value: T) -> Self {
-        Self { value: Mutex::new(value), queue: Mutex::default() }
+    pub const fn new(value: T) -> Self {
+        let queue = Queue { is_taken: false, waiting: VecDeque::new() };
+        Self { value: Mutex::new(value), queue: Mutex::new(queue) }
     }
 
     /// Waits for the value. Fails with [`RunError::Interrupted`] once `interrupt` is set.

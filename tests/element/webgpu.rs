@@ -6,6 +6,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use cyclegan_contract::Metadata;
@@ -39,17 +40,29 @@ fn webgpu() -> Option<(PathBuf, PathBuf)> {
     Some((runtime, driver))
 }
 
+/// `gst-launch-1.0` with that runtime and driver.
+fn launch(plugins: &Plugins, (runtime, driver): &(PathBuf, PathBuf)) -> Command {
+    let mut command = plugins.command("gst-launch-1.0");
+    command.env("ORT_DYLIB_PATH", runtime).env("VK_DRIVER_FILES", driver);
+    command
+}
+
+/// A small convolution, because a software driver is slow.
+fn small(models: &Models, name: &str) -> PathBuf {
+    let size = Metadata { size: Some(32), ..Default::default() };
+    models.add(name, &generators::with_metadata(generators::blurred_invert(), &size))
+}
+
 /// Translates two frames with a convolution on `provider`; returns the messages and the frames.
 fn translated(
     plugins: &Plugins,
     model: &Path,
     provider: &str,
-    (runtime, driver): &(PathBuf, PathBuf),
+    webgpu: &(PathBuf, PathBuf),
 ) -> (String, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let frames = folder.path().join("frames.rgb");
-    let mut command = plugins.command("gst-launch-1.0");
-    command.env("ORT_DYLIB_PATH", runtime).env("VK_DRIVER_FILES", driver);
+    let mut command = launch(plugins, webgpu);
     command.args(["-v", "videotestsrc", "num-buffers=2", "!"]);
     command.args(["video/x-raw,format=RGB,width=96,height=64", "!", "cycleganfilter"]);
     command.arg(format!("model={}", model.display()));
@@ -65,10 +78,7 @@ fn translated(
 fn webgpu_gives_the_same_result_as_the_cpu() {
     let Some(webgpu) = webgpu() else { return };
     let models = Models::new();
-    // Small, because a software driver is slow.
-    let small = Metadata { size: Some(32), ..Default::default() };
-    let model = generators::with_metadata(generators::blurred_invert(), &small);
-    let model = models.add("G.onnx", &model);
+    let model = small(&models, "G.onnx");
     let plugins = Plugins::new();
     let (said, on_gpu) = translated(&plugins, &model, "webgpu", &webgpu);
     assert!(said.contains("active-provider = webgpu"), "{said}");
@@ -78,4 +88,22 @@ fn webgpu_gives_the_same_result_as_the_cpu() {
     let off = on_gpu.iter().zip(&on_cpu).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(off <= Some(1), "{off:?} grey levels apart");
     assert!(on_gpu.windows(2).any(|pair| pair[0] != pair[1]), "a picture of nothing");
+}
+
+/// The sessions of a process share one WebGPU context, which crashes if two threads use it at once.
+#[test]
+fn filters_take_turns_on_webgpu() {
+    let Some(webgpu) = webgpu() else { return };
+    let models = Models::new();
+    let plugins = Plugins::new();
+    let mut command = launch(&plugins, &webgpu);
+    for name in ["first", "second", "third", "fourth"] {
+        let model = small(&models, &format!("{name}.onnx"));
+        command.args(["videotestsrc", "num-buffers=100", "!"]);
+        command.args(["video/x-raw,format=RGB,width=32,height=32", "!", "cycleganfilter"]);
+        command.arg(format!("model={}", model.display()));
+        command.args(["execution-provider=webgpu", "!", "fakesink"]);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{:?} {}", output.status, text(&output));
 }
