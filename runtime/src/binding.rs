@@ -2,7 +2,11 @@
 
 //! Tensors bound to a generator, allocated once and used for every frame.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use cyclegan_contract::Size;
 use ort::{
@@ -135,11 +139,12 @@ impl Binding {
 
     /// Translates the images in the input tensor.
     pub fn run(&mut self) -> Result<(), RunError> {
-        self.run_until(&Interrupt::default())
+        self.run_until(&Interrupt::default()).map(drop)
     }
 
-    /// The same, until `interrupt` is set: then fails with [`RunError::Interrupted`].
-    pub fn run_until(&mut self, interrupt: &Interrupt) -> Result<(), RunError> {
+    /// The same, until `interrupt` is set: then fails with [`RunError::Interrupted`]. Returns how long it took,
+    /// without the wait for other users of the session.
+    pub fn run_until(&mut self, interrupt: &Interrupt) -> Result<Duration, RunError> {
         let size = self.options.size;
         let failed = |error| failed(size, &error);
         let Self { generator, run_options, tensors, .. } = self;
@@ -148,6 +153,7 @@ impl Binding {
         let Tensors { binding, input, output, mask } = &mut **tensors;
         // Before the input is bound, as a GPU copies it then.
         let mut session = generator.session(interrupt)?;
+        let start = Instant::now();
         let binding = match binding {
             Some(binding) => binding,
             None => {
@@ -161,7 +167,8 @@ impl Binding {
             let run = session.run_binding_with_options(binding, run_options);
             run.map(drop).map_err(|error| generator.failed_at(size, &error))
         };
-        exit::guard(run_options, || interrupt.guard(run_options, run))
+        exit::guard(run_options, || interrupt.guard(run_options, run))?;
+        Ok(start.elapsed())
     }
 
     /// Input and output of the last run, N×3×H×W.

@@ -216,9 +216,7 @@ impl Generator {
     pub(super) fn quickest_run(&self) -> Result<Duration, RunError> {
         let mut quickest = Duration::MAX;
         for _ in 0..3 {
-            let start = Instant::now();
-            self.check_output()?;
-            quickest = quickest.min(start.elapsed());
+            quickest = quickest.min(self.check_output()?);
         }
         Ok(quickest)
     }
@@ -249,19 +247,23 @@ impl Generator {
     }
 
     /// Translates an image of zeros and checks that the output is an image of the same shape and the mask
-    /// is a mask.
-    fn check_output(&self) -> Result<(), RunError> {
+    /// is a mask. Returns how long the run took, without the wait for other users of the session.
+    fn check_output(&self) -> Result<Duration, RunError> {
         let size = self.own_size();
         let failed = |error: ort::Error| RunError::Failed { size, reason: reason(&error) };
         let shape = image_shape(1, size);
         let input = zeros(self.contract.input_type, shape).map_err(failed)?;
         let options = Arc::new(RunOptions::new().map_err(failed)?);
         let mut session = self.session(&Interrupt::default())?;
+        let mut time = Duration::ZERO;
         exit::guard(&options, || {
             let inputs = ort::inputs![self.contract.input.as_str() => input];
+            let start = Instant::now();
             let outputs = session.run_with_options(inputs, &options).map_err(failed)?;
+            time = start.elapsed();
             self.check(&outputs, size)
-        })
+        })?;
+        Ok(time)
     }
 
     /// Checks that the `outputs` for an image of `size` are an image of the same size, and a mask if the

@@ -4,7 +4,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
-use std::{fs, path::Path, sync::Arc, thread, time::Instant};
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use cyclegan_contract::{
     Direction, Metadata, Precision, Size,
@@ -304,4 +310,23 @@ fn a_fallback_is_a_warning() {
     let warnings = pair.take_warnings();
     let [warning @ Warning::Fallback(_)] = &warnings[..] else { panic!("{warnings:?}") };
     assert!(warning.to_string().contains("`directml`"), "{warning}");
+}
+
+/// Runs of one session do not overlap, so their times cannot add up to more than the time that passes.
+#[test]
+fn the_time_of_a_run_does_not_include_the_wait_for_others() {
+    let models = Models::new();
+    let pair = load(&models.add("G.onnx", &generators::slow_invert(1))).unwrap();
+    let generator = pair.generator(Direction::AToB).unwrap();
+    let size = Size { width: 64, height: 64 };
+    let run = || -> Duration {
+        let mut binding = Binding::new(generator.clone(), size).unwrap();
+        (0..10).map(|_| binding.run_until(&Interrupt::default()).unwrap()).sum()
+    };
+    let start = Instant::now();
+    let times: Duration = thread::scope(|scope| {
+        let threads = [scope.spawn(run), scope.spawn(run)];
+        threads.map(|thread| thread.join().unwrap()).iter().sum()
+    });
+    assert!(times <= start.elapsed(), "{times:?} of {:?}", start.elapsed());
 }

@@ -127,11 +127,13 @@ impl Job {
                 self.task.translator.give_back(request);
                 return;
             }
-            Ok(Some(inference)) => self.inference = Ok(inference),
+            Ok(Some((inference, wait))) => {
+                self.processing += start.elapsed().saturating_sub(wait);
+                self.inference = Ok(inference);
+            }
             Err(error) => self.inference = Err(Box::new(error)),
         }
         self.request = Some(request);
-        self.processing += start.elapsed();
     }
 
     /// The third stage: writes the output. Frames arrive in order.
@@ -205,20 +207,22 @@ impl Task {
         Ok(request)
     }
 
-    /// Runs the generator. Returns the inference time, or `None` if the frame uses the last
-    /// residual instead.
-    fn infer(&self, request: &mut Request) -> Result<Option<Duration>, TranslateError> {
+    /// Runs the generator. Returns the inference time and the wait for other users of the session, or
+    /// `None` if the frame uses the last residual instead.
+    fn infer(&self, request: &mut Request) -> Result<Option<(Duration, Duration)>, TranslateError> {
         let PerFrame { upscale, skip_similar, .. } = self.settings;
         let mut last = lock(self.translator.last_seen());
         if skip_similar > 0.0 && self.may_skip && last.is_similar(request, upscale, skip_similar)? {
             return Ok(None);
         }
         last.forget();
+        let start = Instant::now();
         let inference = request.infer(&self.interrupt)?;
+        let wait = start.elapsed().saturating_sub(inference);
         if skip_similar > 0.0 {
             last.remember(request, upscale)?;
         }
-        Ok(Some(inference))
+        Ok(Some((inference, wait)))
     }
 
     /// Computes the residual from `request` and releases its tensors.

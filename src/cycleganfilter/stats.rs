@@ -79,8 +79,8 @@ pub struct Times {
     pub inference: Duration,
     /// All stages.
     pub processing: Duration,
-    /// From arrival until the output is ready: all stages, and the wait for earlier frames, but not that
-    /// for room in the queue.
+    /// From arrival until the output is ready: all stages, and the waits for earlier frames and for other
+    /// users of the generator, but not that for room in the queue.
     pub total: Duration,
 }
 
