@@ -62,6 +62,8 @@ struct Facts {
     precision: Precision,
     /// Whether it compiles engines that are kept between runs.
     compiles_engines: bool,
+    /// Whether it compiles the model for each shape of its input.
+    is_per_shape: bool,
     /// On Linux, files of which at least one exists if the machine has such a device. Empty if there
     /// are no such files.
     device_files: &'static [&'static str],
@@ -85,6 +87,7 @@ static FACTS: [Facts; 8] = [
         needs: "a CPU that this runtime was built for",
         precision: Precision::Int8,
         compiles_engines: false,
+        is_per_shape: false,
         device_files: &[],
     },
     Facts {
@@ -97,6 +100,7 @@ static FACTS: [Facts; 8] = [
         needs: "an NVIDIA driver, and CUDA and cuDNN on LD_LIBRARY_PATH",
         precision: Precision::Fp16,
         compiles_engines: false,
+        is_per_shape: false,
         device_files: NVIDIA,
     },
     Facts {
@@ -109,6 +113,7 @@ static FACTS: [Facts; 8] = [
         needs: "an NVIDIA driver, and CUDA, cuDNN and TensorRT on LD_LIBRARY_PATH",
         precision: Precision::Fp16,
         compiles_engines: true,
+        is_per_shape: true,
         device_files: NVIDIA,
     },
     Facts {
@@ -121,6 +126,7 @@ static FACTS: [Facts; 8] = [
         needs: "OpenVINO's libraries beside it, and for a GPU or NPU Intel's driver",
         precision: Precision::Fp16,
         compiles_engines: true,
+        is_per_shape: true,
         device_files: &[],
     },
     Facts {
@@ -133,6 +139,7 @@ static FACTS: [Facts; 8] = [
         needs: "a GPU with a Vulkan driver",
         precision: Precision::Fp16,
         compiles_engines: false,
+        is_per_shape: false,
         device_files: &[],
     },
     Facts {
@@ -145,6 +152,7 @@ static FACTS: [Facts; 8] = [
         needs: "an AMD GPU with ROCm",
         precision: Precision::Fp16,
         compiles_engines: false,
+        is_per_shape: true,
         device_files: &["/dev/kfd"],
     },
     Facts {
@@ -157,6 +165,7 @@ static FACTS: [Facts; 8] = [
         needs: "Windows with a DirectX 12 GPU",
         precision: Precision::Fp16,
         compiles_engines: false,
+        is_per_shape: true,
         device_files: &[],
     },
     Facts {
@@ -169,6 +178,7 @@ static FACTS: [Facts; 8] = [
         needs: "macOS",
         precision: Precision::Fp16,
         compiles_engines: true,
+        is_per_shape: true,
         device_files: &[],
     },
 ];
@@ -221,8 +231,13 @@ impl Provider {
     }
 
     /// Whether it compiles engines that are kept between runs.
-    pub fn compiles_engines(self) -> bool {
+    pub(super) fn compiles_engines(self) -> bool {
         self.facts().compiles_engines
+    }
+
+    /// Whether it compiles the model for each shape of its input, which may take minutes.
+    pub fn is_per_shape(self) -> bool {
+        self.facts().is_per_shape
     }
 
     /// Whether the machine seems to have a device for it; true if that is unknown.
