@@ -106,6 +106,10 @@ pub struct Stats {
     inference: Window,
     processing: Window,
     total: Window,
+    /// The total times that set the latency.
+    steady: Window,
+    /// When the first frame since the warm-up was finished.
+    first_done: Option<Instant>,
     /// When the structure was last posted, or when the element started.
     posted: Instant,
     /// When a frame was last translated, or when the element started.
@@ -131,6 +135,8 @@ impl Default for Stats {
             inference: Window::EMPTY,
             processing: Window::EMPTY,
             total: Window::EMPTY,
+            steady: Window::EMPTY,
+            first_done: None,
             posted: Instant::now(),
             translated: Instant::now(),
             done: [None; WINDOW],
@@ -149,11 +155,20 @@ impl Stats {
         self.inference.push(times.inference);
         self.processing.push(times.processing);
         self.total.push(times.total);
+        // The first frame in GL memory compiles shaders, and frames that arrived meanwhile waited for it.
+        match self.first_done {
+            None => self.first_done = Some(self.translated),
+            Some(first) if self.translated.duration_since(first) >= times.total => {
+                self.steady.push(times.total);
+            }
+            Some(_) => {}
+        }
     }
 
     /// Sets how long a frame took during warm-up, which is used until a frame has been measured.
     pub fn set_cost(&mut self, cost: Cost) {
         self.cost = cost;
+        self.first_done = None;
     }
 
     /// How long the next frame will probably take, by the medians. `ahead` frames are in the
@@ -197,10 +212,11 @@ impl Stats {
             return false;
         }
         // Slightly more than the 95th percentile, so that 95 of 100 frames are on time.
-        let measured = Duration::from_micros(self.total.percentile(95));
+        let measured = Duration::from_micros(self.steady.percentile(95));
         let measured = measured + measured / 20;
         // The first few frames may be unusually fast.
-        if frames < LATENCY_EVERY && measured < self.latency {
+        let is_short = frames < LATENCY_EVERY && measured < self.latency;
+        if self.steady.count == 0 || is_short {
             return false;
         }
         self.set_latency(measured)
@@ -277,6 +293,26 @@ mod tests {
         assert_eq!(stats.expected(2, 2), 35 * MS);
         stats.translated(Times { inference: 20 * MS, processing: 30 * MS, total: 30 * MS });
         assert_eq!(stats.expected(2, 2), 70 * MS);
+    }
+
+    #[test]
+    fn the_first_frame_does_not_set_the_latency() {
+        const MS: Duration = Duration::from_millis(1);
+        let times = |total| Times { inference: MS, processing: MS, total };
+        let mut stats = Stats::default();
+        stats.set_latency(20 * MS);
+        for _ in 0..2 {
+            stats.set_cost(Cost::default());
+            stats.translated(times(200 * MS));
+            assert!(!stats.update_latency());
+            // It waited for the first one.
+            stats.translated(times(190 * MS));
+            assert!(!stats.update_latency());
+        }
+        std::thread::sleep(60 * MS);
+        (0..4).for_each(|_| stats.translated(times(50 * MS)));
+        assert!(stats.update_latency());
+        assert_eq!(stats.latency(), 50 * MS + 50 * MS / 20);
     }
 
     #[test]
