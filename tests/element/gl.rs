@@ -6,6 +6,7 @@ use std::path::Path;
 
 use gst::prelude::*;
 use gst_check::Harness;
+use gst_gl::{GLBaseMemory, GLMemory, prelude::*};
 use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
 use crate::{
@@ -387,6 +388,53 @@ fn caps_can_change_between_system_and_gl_memory() {
         assert_close(&output, expected.get_or_insert(output.clone()), 2, "after a change");
     }
     assert!(rig::errors_in(&rig.said()).is_empty());
+}
+
+/// Lets the texture of `buffer` expect mipmaps, which it lacks, as applications may set it.
+fn expect_mipmaps(buffer: &gst::BufferRef) {
+    const TEXTURE_2D: u32 = 0x0DE1;
+    const TEXTURE_MIN_FILTER: u32 = 0x2801;
+    const LINEAR_MIPMAP_LINEAR: i32 = 0x2703;
+    let memory = buffer.peek_memory(0);
+    let texture = memory.downcast_memory_ref::<GLMemory>().unwrap().texture_id();
+    let context = memory.downcast_memory_ref::<GLBaseMemory>().unwrap().context();
+    context.thread_add(|context| {
+        let (bind, set) =
+            (context.proc_address("glBindTexture"), context.proc_address("glTexParameteri"));
+        // SAFETY: these are their C declarations, and this is the context's thread.
+        unsafe {
+            let bind: unsafe extern "system" fn(u32, u32) = std::mem::transmute(bind);
+            let set: unsafe extern "system" fn(u32, u32, i32) = std::mem::transmute(set);
+            bind(TEXTURE_2D, texture);
+            set(TEXTURE_2D, TEXTURE_MIN_FILTER, LINEAR_MIPMAP_LINEAR);
+            bind(TEXTURE_2D, 0);
+        }
+    });
+}
+
+/// OpenGL reads black from a texture that lacks its mipmaps. A skipped frame is only composited.
+#[test]
+fn a_texture_without_its_mipmaps_is_not_black() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("pale.onnx", &pale());
+    let info = video::info(RGBA, 240, 180);
+    let filter = "cycleganfilter name=f {model} interval=2";
+    let mut gl = Way::new(true, filter, &model, &info);
+    let mut system = Way::new(false, filter, &model, &info);
+    let pad = gl.filter.static_pad("sink").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, |_, probe| {
+        expect_mipmaps(probe.buffer().unwrap());
+        gst::PadProbeReturn::Ok
+    });
+    for number in 0..4 {
+        let frame = smooth(&info, number);
+        let (found, expected) = (gl.translate(frame.clone()), system.translate(frame));
+        assert_close(&found, &expected, 2, &format!("frame {number}"));
+    }
+    assert_eq!(gl.stat("frames-skipped"), 2);
 }
 
 /// The other branch of a tee gets the original texture.

@@ -93,8 +93,8 @@ impl Renderer {
         unsafe { self.gl.get_uniform_location(self.program, name.as_ptr()) }
     }
 
-    /// Draws `areas` (x, y, width, height) of the texture `target`. Calls `set` before to set
-    /// uniforms, and `after` while the target is still bound for reading.
+    /// Draws `areas` (x, y, width, height) of the texture `target`. The first of `textures` is the frame's.
+    /// Calls `set` before to set uniforms, and `after` while the target is still bound for reading.
     pub fn draw(
         &self,
         context: &GLContext,
@@ -123,6 +123,15 @@ impl Renderer {
             for (unit, texture) in (0..).zip(textures) {
                 gl.active_texture(TEXTURE0 + unit);
                 gl.bind_texture(TEXTURE_2D, *texture);
+            }
+            gl.active_texture(TEXTURE0);
+            // GStreamer's own textures have these parameters. One of others may expect mipmaps that it lacks, and
+            // would be black.
+            for filter in [TEXTURE_MIN_FILTER, TEXTURE_MAG_FILTER] {
+                gl.tex_parameteri(TEXTURE_2D, filter, LINEAR);
+            }
+            for wrap in [TEXTURE_WRAP_S, TEXTURE_WRAP_T] {
+                gl.tex_parameteri(TEXTURE_2D, wrap, CLAMP_TO_EDGE);
             }
             set(gl);
             for [x, y, width, height] in areas {

@@ -229,13 +229,6 @@ impl Resources {
                 gl.uniform_2f(uniforms.step, columns.step, rows.step);
                 gl.uniform_2f(uniforms.reach, columns.reach, rows.reach);
                 gl.uniform_2i(uniforms.taps, columns.taps, rows.taps);
-                // GStreamer's own textures have these parameters; those of others may not.
-                for filter in [TEXTURE_MIN_FILTER, TEXTURE_MAG_FILTER] {
-                    gl.tex_parameteri(TEXTURE_2D, filter, LINEAR);
-                }
-                for wrap in [TEXTURE_WRAP_S, TEXTURE_WRAP_T] {
-                    gl.tex_parameteri(TEXTURE_2D, wrap, CLAMP_TO_EDGE);
-                }
             },
             // SAFETY: this is the context's thread; a buffer with room for all pictures is bound,
             // so the pointer is an offset into it.
