@@ -243,7 +243,7 @@ impl Resources {
         )
     }
 
-    /// Whether the GPU has passed `fence`; waits up to `PATIENCE`.
+    /// Whether the GPU has passed `fence`; waits up to [`TURN`].
     fn is_done(&mut self, fence: Fence) -> Result<bool, Error> {
         let flush = SYNC_FLUSH_COMMANDS_BIT;
         // SAFETY: this is the context's thread, and the fence is not deleted yet.
