@@ -47,8 +47,7 @@ impl CycleGanFilter {
                 }
             };
         }
-        let to_alpha = context.to_alpha.as_deref();
-        let info = to_alpha.map_or(&info.video, ToAlpha::input);
+        let info = context.to_alpha.as_deref().map_or(&info.video, ToAlpha::input);
         if let Err(error) = check_room(&buffer, info) {
             self.drop_unusable(&buffer, &error.to_string());
             return Ok(None);
@@ -64,10 +63,7 @@ impl CycleGanFilter {
             gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
             return Err(gst::FlowError::Error);
         }
-        Ok(Some(Frame::System(match to_alpha {
-            Some(to_alpha) => self.with_alpha(&frame, to_alpha)?,
-            None => frame,
-        })))
+        Ok(Some(Frame::System(frame)))
     }
 
     fn drop_unusable(&self, buffer: &gst::BufferRef, reason: &str) {

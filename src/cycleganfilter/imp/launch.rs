@@ -55,8 +55,7 @@ impl CycleGanFilter {
         let settings = lock(&self.settings).per_frame();
         let Context { info, queue, .. } = &context;
         let Some(frame) = self.map(buffer, &context)? else { return Ok(()) };
-        let mapping = arrived.elapsed();
-        let Some(action) = self.action(frame.buffer(), &settings, queue, mapping) else {
+        let Some(action) = self.action(frame.buffer(), &settings, queue) else {
             self.drop_frame(frame.buffer());
             return Ok(());
         };
@@ -65,6 +64,13 @@ impl CycleGanFilter {
             let permit = queue.reserve(false, most)?;
             return queue.push(permit, Item::Output(self.passing(frame.into_buffer(), &settings)));
         }
+        let frame = match (frame, &context.to_alpha) {
+            (Frame::System(frame), Some(to_alpha)) => {
+                Frame::System(self.with_alpha(&frame, to_alpha)?)
+            }
+            (frame, _) => frame,
+        };
+        let mapping = arrived.elapsed();
         let most = most + if context.is_live { live_room(info, context.latency) } else { 0 };
         let before = Instant::now();
         let permit = queue.reserve(action == Action::Translate, most)?;
@@ -93,20 +99,18 @@ impl CycleGanFilter {
         })
     }
 
-    /// Decides what to do with the frame in `buffer`, which arrived a time of `mapping` ago; `None` to
-    /// drop it.
+    /// Decides what to do with the frame in `buffer`; `None` to drop it.
     fn action(
         &self,
         buffer: &gst::BufferRef,
         settings: &PerFrame,
         queue: &FrameQueue,
-        mapping: Duration,
     ) -> Option<Action> {
         if settings.is_off {
             return Some(Action::Pass);
         }
         let action = self.planned_action(settings);
-        let is_late = || self.is_late(buffer, queue, action, mapping);
+        let is_late = || self.is_late(buffer, queue, action);
         match (action, settings.late_frames) {
             (_, LateFrames::Translate) => return Some(action),
             // Applying the last residual takes no time, so only `drop` needs to know whether the
@@ -137,13 +141,7 @@ impl CycleGanFilter {
 
     /// Whether the frame in `buffer` would be late at the sink after `action`, unless no frame has
     /// been translated for a long time.
-    fn is_late(
-        &self,
-        buffer: &gst::BufferRef,
-        queue: &FrameQueue,
-        action: Action,
-        mapping: Duration,
-    ) -> bool {
+    fn is_late(&self, buffer: &gst::BufferRef, queue: &FrameQueue, action: Action) -> bool {
         let segment = self.time_segment();
         let time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
         let now = self.obj().current_running_time();
@@ -151,7 +149,7 @@ impl CycleGanFilter {
         let state = lock(&self.state);
         let Some(stream) = &state.stream else { return false };
         let expected = match action {
-            Action::Translate => state.stats.expected(ahead, queue.depth()).saturating_sub(mapping),
+            Action::Translate => state.stats.expected(ahead, queue.depth()),
             _ => Duration::ZERO,
         };
         let expected = gst::ClockTime::try_from(expected).unwrap_or(gst::ClockTime::ZERO);
