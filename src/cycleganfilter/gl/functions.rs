@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The functions of OpenGL 3.0 and OpenGL ES 3.0 that the element uses, loaded through GStreamer's
-//! context, and their constants.
+//! The functions that the element uses, loaded through GStreamer's context, and their constants. OpenGL ES 3.0
+//! has them all, and so has OpenGL 3.2; OpenGL 3.0 has the sync objects of 3.2 as the extension GL_ARB_sync.
 
 use std::{
     ffi::{c_char, c_void},

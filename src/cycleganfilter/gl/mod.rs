@@ -41,11 +41,14 @@ pub enum Error {
     #[error("no OpenGL context: {0}; {ON_CPU}")]
     NoContext(String),
     /// The context's version is too old.
-    #[error("the context has {0}, expected OpenGL 3.0 or OpenGL ES 3.0 or later; {ON_CPU}")]
+    #[error(
+        "the context has {0}, expected OpenGL 3.2 or OpenGL ES 3.0 or later, or OpenGL 3.0 with \
+         GL_ARB_sync; {ON_CPU}"
+    )]
     Version(String),
     /// A function of OpenGL is missing.
     #[error(
-        "the driver has no {0}, which is part of OpenGL 3.0 and OpenGL ES 3.0; update it, or {ON_CPU}"
+        "the driver has no {0}, which is part of OpenGL 3.2 and OpenGL ES 3.0; update it, or {ON_CPU}"
     )]
     NoFunction(&'static str),
     /// The driver rejects a shader.
