@@ -7,7 +7,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
 };
@@ -18,16 +18,28 @@ use gst::glib;
 /// "Overriding the Default Driver Discovery").
 const OVERRIDES: [&str; 2] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
 
+/// The variable that adds driver manifests to those in the folders, unless one of [`OVERRIDES`] is set.
+const ADDITION: &str = "VK_ADD_DRIVER_FILES";
+
 /// Fails, with what to do, if the Vulkan loader would find no driver.
 pub fn require_driver() -> Result<(), String> {
-    if !cfg!(target_os = "linux") {
-        return Ok(());
+    match cfg!(target_os = "linux") {
+        true => require_manifest(|name| env::var_os(name), &manifest_folders()),
+        false => Ok(()),
     }
-    let overridden = OVERRIDES.into_iter().find_map(|name| Some((name, env::var_os(name)?)));
-    let folders = manifest_folders();
+}
+
+/// Fails if neither the environment, of which `variable` returns a variable, nor a folder has a manifest.
+fn require_manifest(
+    variable: impl Fn(&str) -> Option<OsString>,
+    folders: &[PathBuf],
+) -> Result<(), String> {
+    let overridden = OVERRIDES.into_iter().find_map(|name| Some((name, variable(name)?)));
     match overridden {
-        Some((name, paths)) => names_a_file(name, &paths),
+        Some((_, paths)) if names_a_file(&paths) => Ok(()),
+        Some((name, _)) => Err(format!("{name} names no existing file")),
         None if folders.iter().any(|folder| holds_manifest(folder)) => Ok(()),
+        None if variable(ADDITION).is_some_and(|paths| names_a_file(&paths)) => Ok(()),
         None => {
             let folders: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
             Err(format!(
@@ -38,11 +50,8 @@ pub fn require_driver() -> Result<(), String> {
     }
 }
 
-fn names_a_file(variable: &str, paths: &OsStr) -> Result<(), String> {
-    match env::split_paths(paths).any(|path| path.exists()) {
-        true => Ok(()),
-        false => Err(format!("{variable} names no existing file")),
-    }
+fn names_a_file(paths: &OsStr) -> bool {
+    env::split_paths(paths).any(|path| path.exists())
 }
 
 /// Where the loader looks for driver manifests.
@@ -75,9 +84,15 @@ mod tests {
 
     #[test]
     fn the_error_names_the_variable_that_names_no_file() {
-        let error = names_a_file(OVERRIDES[1], OsStr::new("/nowhere/a.json")).unwrap_err();
+        let require = |name: &str, paths: &str| {
+            require_manifest(|asked| (asked == name).then(|| paths.into()), &[])
+        };
+        let error = require(OVERRIDES[1], "/nowhere/a.json").unwrap_err();
         assert!(error.contains("VK_ICD_FILENAMES"), "{error}");
-        names_a_file(OVERRIDES[0], OsStr::new("/nowhere/a.json:/")).unwrap();
+        require(OVERRIDES[0], "/nowhere/a.json:/").unwrap();
+        let error = require(ADDITION, "/nowhere/a.json").unwrap_err();
+        assert!(error.contains("no Vulkan driver is installed"), "{error}");
+        require(ADDITION, "/nowhere/a.json:/").unwrap();
     }
 
     #[test]
