@@ -125,7 +125,8 @@ pub struct CycleGanFilter {
         blurb = "Number of frames to process in parallel: one is in the generator while the next is \
                  converted and the previous one composited. With 1, each frame is finished before \
                  the next is accepted. Each one takes the memory of two tensors and two frames. In \
-                 a live pipeline, up to 256 MiB of finished frames also wait for the sink")]
+                 a live pipeline, finished frames also wait for the sink: up to 256 MiB, but at \
+                 least 4 frames")]
     #[property(name = "stats-interval", type = u32, get, set, member = stats_interval, default = 0,
         mutable_playing, nick = "Statistics interval",
         blurb = "Interval between element messages with `stats`, in milliseconds; 0 for none")]
