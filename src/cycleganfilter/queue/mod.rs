@@ -26,7 +26,7 @@ use gst::FlowError;
 pub use permits::Permit;
 use permits::{Permits, Stage};
 
-use super::lock;
+use super::{CAT, lock};
 
 /// Capacity of a channel: more than the frames that permits allow, 2·16 and 240 of a live pipeline, and events
 /// between them. A sender waits while it is full.
@@ -176,7 +176,7 @@ impl<S: Stages> Drop for Queue<S> {
         // A stage may hold the last reference to the queue's owner, so this may be its thread.
         for handle in handles.into_iter().filter(|handle| handle.thread().id() != own) {
             if handle.join().is_err() {
-                gst::error!(gst::CAT_DEFAULT, "a stage has panicked");
+                gst::error!(CAT, "a stage has panicked");
             }
         }
     }
