@@ -109,16 +109,6 @@ impl Binding {
         Ok(Self { generator, options, run_options, tensors })
     }
 
-    /// The generator.
-    pub fn generator(&self) -> &Arc<Generator> {
-        &self.generator
-    }
-
-    /// The shape it was made for.
-    pub fn options(&self) -> BindingOptions {
-        self.options
-    }
-
     /// The input tensor, N×3×H×W. Fill it before [`Binding::run`].
     pub fn input_mut(&mut self) -> Result<ValuesMut<'_>, RunError> {
         let size = self.options.size;

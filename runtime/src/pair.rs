@@ -39,7 +39,6 @@ pub struct Pair {
     target: Target,
     forward: OnceLock<Arc<Generator>>,
     reverse: OnceLock<Arc<Generator>>,
-    fallback: Option<LoadError>,
     /// Warnings that [`Pair::take_warnings`] has not returned yet.
     warnings: Mutex<Vec<Warning>>,
 }
@@ -78,8 +77,8 @@ impl Pair {
                     && error.may_be_the_providers() =>
             {
                 let pair = load.on_first(&[Provider::Cpu.into()])?;
-                pair.warn(Warning::Fallback(error.clone()));
-                Ok(Self { fallback: Some(error), ..pair })
+                pair.warn(Warning::Fallback(error));
+                Ok(pair)
             }
             result => result,
         }
@@ -145,11 +144,6 @@ impl Pair {
     /// The provider that runs it, with its device.
     pub fn target(&self) -> Target {
         self.target
-    }
-
-    /// Why the named provider does not run it, if the CPU replaced it. Also one of the warnings.
-    pub fn fallback(&self) -> Option<&LoadError> {
-        self.fallback.as_ref()
     }
 
     /// The warnings since the last call. Each is returned once.
@@ -239,7 +233,6 @@ impl Load<'_> {
             target,
             forward: OnceLock::new(),
             reverse: OnceLock::new(),
-            fallback: None,
             warnings: Mutex::default(),
         };
         for &direction in self.directions {

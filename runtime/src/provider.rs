@@ -46,7 +46,6 @@ pub struct ProviderOptions {
 
 /// What is known about a provider.
 struct Facts {
-    provider: Provider,
     /// Its name in properties and messages.
     name: &'static str,
     /// Its name in ONNX Runtime.
@@ -75,125 +74,12 @@ const NOT_APPLE: &[System] = &[System::Linux, System::Windows];
 const NVIDIA: &[&str] =
     &["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg"];
 
-/// All providers, in the order of [`Provider`].
-static FACTS: [Facts; 8] = [
-    Facts {
-        provider: Provider::Cpu,
-        name: "cpu",
-        onnxruntime_name: ep::CPU::NAME,
-        is_built_in: || Ok(true),
-        wheel: "onnxruntime",
-        systems: ALL,
-        needs: "a CPU that this runtime was built for",
-        precision: Precision::Int8,
-        compiles_engines: false,
-        is_per_shape: false,
-        device_files: &[],
-    },
-    Facts {
-        provider: Provider::Cuda,
-        name: "cuda",
-        onnxruntime_name: ep::CUDA::NAME,
-        is_built_in: ep::CUDA::is_available,
-        wheel: "onnxruntime-gpu",
-        systems: NOT_APPLE,
-        needs: "an NVIDIA driver, and CUDA and cuDNN on LD_LIBRARY_PATH",
-        precision: Precision::Fp16,
-        compiles_engines: false,
-        is_per_shape: false,
-        device_files: NVIDIA,
-    },
-    Facts {
-        provider: Provider::TensorRt,
-        name: "tensorrt",
-        onnxruntime_name: ep::TensorRT::NAME,
-        is_built_in: ep::TensorRT::is_available,
-        wheel: "onnxruntime-gpu",
-        systems: NOT_APPLE,
-        needs: "an NVIDIA driver, and CUDA, cuDNN and TensorRT on LD_LIBRARY_PATH",
-        precision: Precision::Fp16,
-        compiles_engines: true,
-        is_per_shape: true,
-        device_files: NVIDIA,
-    },
-    Facts {
-        provider: Provider::OpenVino,
-        name: "openvino",
-        onnxruntime_name: ep::OpenVINO::NAME,
-        is_built_in: ep::OpenVINO::is_available,
-        wheel: "onnxruntime-openvino",
-        systems: NOT_APPLE,
-        needs: "OpenVINO's libraries beside it, and for a GPU or NPU Intel's driver",
-        precision: Precision::Fp16,
-        compiles_engines: true,
-        is_per_shape: true,
-        device_files: &[],
-    },
-    Facts {
-        provider: Provider::WebGpu,
-        name: "webgpu",
-        onnxruntime_name: ep::WebGPU::NAME,
-        is_built_in: ep::WebGPU::is_available,
-        wheel: "onnxruntime-webgpu",
-        systems: ALL,
-        needs: "a GPU with a Vulkan driver",
-        precision: Precision::Fp16,
-        compiles_engines: false,
-        is_per_shape: false,
-        device_files: &[],
-    },
-    Facts {
-        provider: Provider::MiGraphX,
-        name: "migraphx",
-        onnxruntime_name: ep::MIGraphX::NAME,
-        is_built_in: ep::MIGraphX::is_available,
-        wheel: "onnxruntime-migraphx",
-        systems: NOT_APPLE,
-        needs: "an AMD GPU with ROCm",
-        precision: Precision::Fp16,
-        compiles_engines: false,
-        is_per_shape: true,
-        device_files: &["/dev/kfd"],
-    },
-    Facts {
-        provider: Provider::DirectMl,
-        name: "directml",
-        onnxruntime_name: ep::DirectML::NAME,
-        is_built_in: ep::DirectML::is_available,
-        wheel: "onnxruntime-directml",
-        systems: &[System::Windows],
-        needs: "Windows with a DirectX 12 GPU",
-        precision: Precision::Fp16,
-        compiles_engines: false,
-        is_per_shape: true,
-        device_files: &[],
-    },
-    Facts {
-        provider: Provider::CoreMl,
-        name: "coreml",
-        onnxruntime_name: ep::CoreML::NAME,
-        is_built_in: ep::CoreML::is_available,
-        wheel: "onnxruntime",
-        systems: &[System::MacOs],
-        needs: "macOS",
-        precision: Precision::Fp16,
-        compiles_engines: true,
-        is_per_shape: true,
-        device_files: &[],
-    },
-];
-
 impl Provider {
     /// The providers that `auto` tries, in this order. It leaves out two: TensorRT builds an engine for
     /// minutes at every new size, and WebGPU aborts the process if Vulkan has drivers but no suitable
     /// device (seen with ONNX Runtime 1.27 and Mesa's software driver).
     pub const AUTO: [Self; 6] =
         [Self::Cuda, Self::MiGraphX, Self::DirectMl, Self::CoreMl, Self::OpenVino, Self::Cpu];
-
-    /// All providers.
-    pub fn all() -> impl Iterator<Item = Self> {
-        FACTS.iter().map(|facts| facts.provider)
-    }
 
     /// The provider's name in properties and messages.
     pub fn name(self) -> &'static str {
@@ -248,8 +134,105 @@ impl Provider {
             || files.iter().any(|file| Path::new(file).exists())
     }
 
-    fn facts(self) -> &'static Facts {
-        &FACTS[self as usize]
+    fn facts(self) -> Facts {
+        match self {
+            Self::Cpu => Facts {
+                name: "cpu",
+                onnxruntime_name: ep::CPU::NAME,
+                is_built_in: || Ok(true),
+                wheel: "onnxruntime",
+                systems: ALL,
+                needs: "a CPU that this runtime was built for",
+                precision: Precision::Int8,
+                compiles_engines: false,
+                is_per_shape: false,
+                device_files: &[],
+            },
+            Self::Cuda => Facts {
+                name: "cuda",
+                onnxruntime_name: ep::CUDA::NAME,
+                is_built_in: ep::CUDA::is_available,
+                wheel: "onnxruntime-gpu",
+                systems: NOT_APPLE,
+                needs: "an NVIDIA driver, and CUDA and cuDNN on LD_LIBRARY_PATH",
+                precision: Precision::Fp16,
+                compiles_engines: false,
+                is_per_shape: false,
+                device_files: NVIDIA,
+            },
+            Self::TensorRt => Facts {
+                name: "tensorrt",
+                onnxruntime_name: ep::TensorRT::NAME,
+                is_built_in: ep::TensorRT::is_available,
+                wheel: "onnxruntime-gpu",
+                systems: NOT_APPLE,
+                needs: "an NVIDIA driver, and CUDA, cuDNN and TensorRT on LD_LIBRARY_PATH",
+                precision: Precision::Fp16,
+                compiles_engines: true,
+                is_per_shape: true,
+                device_files: NVIDIA,
+            },
+            Self::OpenVino => Facts {
+                name: "openvino",
+                onnxruntime_name: ep::OpenVINO::NAME,
+                is_built_in: ep::OpenVINO::is_available,
+                wheel: "onnxruntime-openvino",
+                systems: NOT_APPLE,
+                needs: "OpenVINO's libraries beside it, and for a GPU or NPU Intel's driver",
+                precision: Precision::Fp16,
+                compiles_engines: true,
+                is_per_shape: true,
+                device_files: &[],
+            },
+            Self::WebGpu => Facts {
+                name: "webgpu",
+                onnxruntime_name: ep::WebGPU::NAME,
+                is_built_in: ep::WebGPU::is_available,
+                wheel: "onnxruntime-webgpu",
+                systems: ALL,
+                needs: "a GPU with a Vulkan driver",
+                precision: Precision::Fp16,
+                compiles_engines: false,
+                is_per_shape: false,
+                device_files: &[],
+            },
+            Self::MiGraphX => Facts {
+                name: "migraphx",
+                onnxruntime_name: ep::MIGraphX::NAME,
+                is_built_in: ep::MIGraphX::is_available,
+                wheel: "onnxruntime-migraphx",
+                systems: NOT_APPLE,
+                needs: "an AMD GPU with ROCm",
+                precision: Precision::Fp16,
+                compiles_engines: false,
+                is_per_shape: true,
+                device_files: &["/dev/kfd"],
+            },
+            Self::DirectMl => Facts {
+                name: "directml",
+                onnxruntime_name: ep::DirectML::NAME,
+                is_built_in: ep::DirectML::is_available,
+                wheel: "onnxruntime-directml",
+                systems: &[System::Windows],
+                needs: "Windows with a DirectX 12 GPU",
+                precision: Precision::Fp16,
+                compiles_engines: false,
+                is_per_shape: true,
+                device_files: &[],
+            },
+            Self::CoreMl => Facts {
+                name: "coreml",
+                onnxruntime_name: ep::CoreML::NAME,
+                is_built_in: ep::CoreML::is_available,
+                wheel: "onnxruntime",
+                systems: &[System::MacOs],
+                needs: "macOS",
+                precision: Precision::Fp16,
+                compiles_engines: true,
+                is_per_shape: true,
+                device_files: &[],
+            },
+        }
     }
 }
 
@@ -262,14 +245,6 @@ impl fmt::Display for Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_table_is_in_the_order_of_the_providers() {
-        for provider in Provider::all() {
-            assert_eq!(provider.facts().provider, provider);
-        }
-        assert_eq!(Provider::CoreMl as usize + 1, FACTS.len());
-    }
 
     #[test]
     fn auto_ends_with_the_cpu() {

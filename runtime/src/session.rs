@@ -142,11 +142,6 @@ impl Generator {
         self.target.provider
     }
 
-    /// The same, with the device.
-    pub fn target(&self) -> Target {
-        self.target
-    }
-
     /// The arithmetic of its file.
     pub fn precision(&self) -> Precision {
         self.contract.precision
