@@ -50,8 +50,8 @@ pub struct Generator {
     session: Turns<exit::Owned<Session>>,
     // After the session, as fields are dropped in this order.
     _trim_heap: TrimHeap,
-    /// The duration of a run for each batch and image size that it was warmed up for.
-    warmed_up: Mutex<HashMap<(u32, Size), Duration>>,
+    /// The duration of a run for each image size that it was warmed up for.
+    warmed_up: Mutex<HashMap<Size, Duration>>,
     /// Stamps of its external data from when they were read.
     external_data: Vec<Option<Stamp>>,
     warnings: Vec<Warning>,
@@ -185,25 +185,15 @@ impl Generator {
     pub fn warm_up<E>(
         &self,
         size: Size,
-        run: impl FnMut() -> Result<Duration, E>,
-    ) -> Result<Duration, E> {
-        self.warm_up_batch(1, size, run)
-    }
-
-    /// The same for `batch` images at once.
-    pub fn warm_up_batch<E>(
-        &self,
-        batch: u32,
-        size: Size,
         mut run: impl FnMut() -> Result<Duration, E>,
     ) -> Result<Duration, E> {
         let warmed_up = || self.warmed_up.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(time) = warmed_up().get(&(batch, size)) {
+        if let Some(time) = warmed_up().get(&size) {
             return Ok(*time);
         }
         run()?;
         let time = run()?;
-        warmed_up().insert((batch, size), time);
+        warmed_up().insert(size, time);
         Ok(time)
     }
 
