@@ -10,12 +10,13 @@
 use std::{
     mem::ManuallyDrop,
     ops::{Deref, DerefMut},
-    sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, LazyLock, Mutex},
 };
 
 use super::{
     error::RunError,
     interrupt::{Interrupt, Options},
+    lock::lock,
     provider::Provider,
     turns,
 };
@@ -36,23 +37,19 @@ struct State {
     inside: usize,
 }
 
-fn state() -> MutexGuard<'static, State> {
-    STATE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A thread may call ONNX Runtime while it has this.
 pub struct Inside(());
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        state().inside -= 1;
+        lock(&STATE).inside -= 1;
         LEFT.notify_all();
     }
 }
 
 /// Lets the thread call ONNX Runtime; `None` if the process is exiting.
 pub fn enter() -> Option<Inside> {
-    let mut state = state();
+    let mut state = lock(&STATE);
     if state.is_exiting {
         return None;
     }
@@ -132,7 +129,7 @@ extern "C" fn close() {
     if PROCESS.get() != Some(&std::process::id()) {
         return;
     }
-    let mut state = state();
+    let mut state = lock(&STATE);
     if state.is_exiting {
         return;
     }
@@ -140,5 +137,5 @@ extern "C" fn close() {
     drop(state);
     INTERRUPT.set();
     let is_occupied = |state: &mut State| state.inside > 0;
-    drop(LEFT.wait_timeout_while(self::state(), PATIENCE, is_occupied));
+    drop(LEFT.wait_timeout_while(lock(&STATE), PATIENCE, is_occupied));
 }

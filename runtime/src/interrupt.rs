@@ -3,7 +3,7 @@
 //! Ends runs of generators from another thread.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     thread::Thread,
 };
 
@@ -11,6 +11,7 @@ use ort::session::{NoSelectedOutputs, RunOptions};
 
 use super::{
     error::RunError,
+    lock::lock,
     runtime::{CAT, reason},
 };
 
@@ -35,7 +36,7 @@ struct State {
 impl Interrupt {
     /// Ends the runs. Does not wait for them.
     pub fn set(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.0);
         state.is_set = true;
         for options in &state.running {
             if let Err(error) = options.terminate() {
@@ -47,7 +48,7 @@ impl Interrupt {
 
     /// Whether it was set.
     pub fn is_set(&self) -> bool {
-        self.state().is_set
+        lock(&self.0).is_set
     }
 
     /// Calls `run`, which uses `options`, unless it was set. Fails with [`RunError::Interrupted`] if it
@@ -58,14 +59,14 @@ impl Interrupt {
         run: impl FnOnce() -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         {
-            let mut state = self.state();
+            let mut state = lock(&self.0);
             if state.is_set {
                 return Err(RunError::Interrupted);
             }
             state.running.push(options.clone());
         }
         let result = run();
-        let mut state = self.state();
+        let mut state = lock(&self.0);
         state.running.retain(|running| !Arc::ptr_eq(running, options));
         if !state.is_set {
             return result;
@@ -79,12 +80,8 @@ impl Interrupt {
 
     /// Lets [`Interrupt::set`] wake `thread` from [`std::thread::park`] until the result is dropped.
     pub(super) fn wake(&self, thread: Thread) -> Waking<'_> {
-        self.state().waiting.push(thread.clone());
+        lock(&self.0).waiting.push(thread.clone());
         Waking { interrupt: self, thread }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,6 +93,6 @@ pub(super) struct Waking<'a> {
 
 impl Drop for Waking<'_> {
     fn drop(&mut self) {
-        self.interrupt.state().waiting.retain(|thread| thread.id() != self.thread.id());
+        lock(&self.interrupt.0).waiting.retain(|thread| thread.id() != self.thread.id());
     }
 }

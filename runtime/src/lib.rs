@@ -34,6 +34,7 @@ mod heap;
 mod interrupt;
 mod library;
 mod locate;
+mod lock;
 mod pair;
 mod profile;
 mod provider;

@@ -2,13 +2,14 @@
 
 //! A model: the generators of both directions on one provider.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use cyclegan_contract::{Direction, Precision};
 
 use super::{
     error::{LoadError, RunError},
     locate::ModelFiles,
+    lock::lock,
     provider::{Provider, ProviderOptions},
     runtime::CAT,
     session::Generator,
@@ -148,7 +149,7 @@ impl Pair {
 
     /// The warnings since the last call. Each is returned once.
     pub fn take_warnings(&self) -> Vec<Warning> {
-        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.warnings))
     }
 
     /// The generator of one direction, if it is open.
@@ -202,7 +203,7 @@ impl Pair {
 
     fn warn(&self, warning: Warning) {
         gst::warning!(CAT, "{warning}");
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+        lock(&self.warnings).push(warning);
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     ops::{Deref, DerefMut},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -26,6 +26,7 @@ use super::{
     exit,
     heap::TrimHeap,
     interrupt::Interrupt,
+    lock::lock,
     profile::{NodesByProvider, Verification, verify},
     provider::{Provider, ProviderOptions},
     registration::registrations,
@@ -187,13 +188,12 @@ impl Generator {
         size: Size,
         mut run: impl FnMut() -> Result<Duration, E>,
     ) -> Result<Duration, E> {
-        let warmed_up = || self.warmed_up.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(time) = warmed_up().get(&size) {
+        if let Some(time) = lock(&self.warmed_up).get(&size) {
             return Ok(*time);
         }
         run()?;
         let time = run()?;
-        warmed_up().insert(size, time);
+        lock(&self.warmed_up).insert(size, time);
         Ok(time)
     }
 

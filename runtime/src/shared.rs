@@ -12,7 +12,8 @@ use std::{
 use cyclegan_contract::ContractError;
 
 use super::{
-    error::LoadError, provider::ProviderOptions, session::Generator, stamp::Stamp, target::Target,
+    error::LoadError, lock::lock, provider::ProviderOptions, session::Generator, stamp::Stamp,
+    target::Target,
 };
 
 /// The key of a shared session: the unchanged file and the options. [`Generator::is_current`] also
@@ -172,11 +173,6 @@ impl<T, E: Clone> Load<T, E> {
             Progress::Running | Progress::Abandoned => None,
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code that may panic runs under these locks.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

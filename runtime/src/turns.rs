@@ -5,11 +5,11 @@
 use std::{
     collections::VecDeque,
     ops::{Deref, DerefMut},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     thread::{self, Thread},
 };
 
-use super::{error::RunError, interrupt::Interrupt, provider::Provider};
+use super::{error::RunError, interrupt::Interrupt, lock::lock, provider::Provider};
 
 /// All WebGPU sessions of a process share one context, which fails or crashes if two threads use it at once.
 static WEBGPU: Turns<()> = Turns::new(());
@@ -102,11 +102,6 @@ impl<T> DerefMut for Turn<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic in one stream affects neither the queue nor ONNX Runtime's state.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
