@@ -18,7 +18,7 @@ use super::{
     error::RunError,
     exit,
     interrupt::{self, Interrupt},
-    runtime::reason,
+    message::reason,
     session::Generator,
     tensor::{Values, ValuesMut, image_shape, mask_shape, values, values_mut, zeros},
 };

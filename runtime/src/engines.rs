@@ -14,8 +14,8 @@ use digest_io::IoWrapper;
 use sha2::{Digest, Sha256};
 
 use super::{
+    message::CAT,
     provider::{Provider, ProviderOptions},
-    runtime::CAT,
 };
 
 /// A file in each folder of engines whose modification time is their last use.

@@ -6,7 +6,38 @@ use std::{path::PathBuf, sync::Arc};
 
 use cyclegan_contract::{ContractError, Direction, Precision, Size, file_name};
 
-use super::{runtime::RuntimeError, target::Target};
+use super::{library::System, target::Target};
+
+/// ONNX Runtime could not be loaded.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// No library was found that is new enough.
+    #[error(
+        "ONNX Runtime 1.{minimum} or later is required but was not found: {tried}. Install it \
+         (`./dev setup`, or `pip install onnxruntime`; onnxruntime-gpu for CUDA and TensorRT) and \
+         set ORT_DYLIB_PATH to its {library}",
+        minimum = ort::MINOR_VERSION,
+        tried = .tried.join("; "),
+        library = System::HERE.library()
+    )]
+    NotFound {
+        /// Each place that was tried, and its error.
+        tried: Vec<String>,
+    },
+    /// The library loads but does not start, and no other can replace it.
+    #[error(
+        "ONNX Runtime was loaded from {} and does not start: {reason}. Set ORT_DYLIB_PATH to the \
+         {} of another one, and start again",
+        library.display(),
+        System::HERE.library()
+    )]
+    Start {
+        /// The library.
+        library: PathBuf,
+        /// ONNX Runtime's error message.
+        reason: String,
+    },
+}
 
 /// A model could not be loaded. Each message names the file, what was found and what was expected.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -113,7 +113,7 @@ pub fn close_first() {
         PROCESS.get_or_init(std::process::id);
         // SAFETY: `close` does not unwind, and its code stays loaded: GStreamer never unloads a plugin.
         if unsafe { libc::atexit(close) } != 0 {
-            gst::warning!(super::runtime::CAT, "no memory for an exit handler");
+            gst::warning!(super::message::CAT, "no memory for an exit handler");
         }
     }
 }

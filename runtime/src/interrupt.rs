@@ -12,7 +12,7 @@ use ort::session::{NoSelectedOutputs, RunOptions};
 use super::{
     error::RunError,
     lock::lock,
-    runtime::{CAT, reason},
+    message::{CAT, reason},
 };
 
 /// The options of a run, through which another thread can end it.

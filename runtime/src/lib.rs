@@ -26,6 +26,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod availability;
 mod binding;
 mod engines;
 mod error;
@@ -35,6 +36,7 @@ mod interrupt;
 mod library;
 mod locate;
 mod lock;
+mod message;
 mod pair;
 mod profile;
 mod provider;
@@ -52,11 +54,11 @@ mod vulkan;
 mod warning;
 
 pub use binding::{Binding, BindingOptions};
-pub use error::{LoadError, RunError};
+pub use error::{LoadError, RunError, RuntimeError};
 pub use interrupt::Interrupt;
 pub use pair::{LoadOptions, Pair};
 pub use provider::{Provider, ProviderOptions};
-pub use runtime::{RuntimeError, environment, set_plugin_folder};
+pub use runtime::{environment, set_plugin_folder};
 pub use session::Generator;
 pub use target::{OpenVinoDevice, Target};
 pub use tensor::{Values, ValuesMut};

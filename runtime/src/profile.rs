@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde::Deserialize;
 
-use super::{provider::Provider, runtime::CAT};
+use super::{message::CAT, provider::Provider};
 
 /// What a profile shows about a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,7 +31,7 @@ pub fn registrations(
             let device = target.device.unwrap_or(OpenVinoDevice::Cpu);
             openvino(device, options.threads, precision, engines).build()
         }
-        // It cannot select a GPU by number, see `Target::require`.
+        // It cannot select a GPU by number, see `availability::require`.
         Provider::WebGpu => ep::WebGPU::default().build(),
         Provider::MiGraphX => {
             let fp16 = precision == Precision::Fp16;

@@ -5,58 +5,24 @@
 use std::{
     error::Error,
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock},
+    sync::Arc,
 };
 
 use once_cell::sync::OnceCell;
 use ort::{environment::Environment, logging::LogLevel};
 
 use super::{
+    error::RuntimeError,
     exit,
-    library::{System, candidates},
+    library::candidates,
+    message::{CAT, reason},
 };
-
-/// Messages of and about ONNX Runtime.
-pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new("onnxruntime", gst::DebugColorFlags::empty(), Some("ONNX Runtime"))
-});
 
 /// The folder that the plugin was loaded from, which may contain a runtime.
 static PLUGIN_FOLDER: OnceCell<PathBuf> = OnceCell::new();
 /// The library that `ort` has loaded and keeps for the life of the process.
 static LIBRARY: OnceCell<PathBuf> = OnceCell::new();
 static ENVIRONMENT: OnceCell<Environment> = OnceCell::new();
-
-/// ONNX Runtime could not be loaded.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum RuntimeError {
-    /// No library was found that is new enough.
-    #[error(
-        "ONNX Runtime 1.{minimum} or later is required but was not found: {tried}. Install it \
-         (`./dev setup`, or `pip install onnxruntime`; onnxruntime-gpu for CUDA and TensorRT) and \
-         set ORT_DYLIB_PATH to its {library}",
-        minimum = ort::MINOR_VERSION,
-        tried = .tried.join("; "),
-        library = System::HERE.library()
-    )]
-    NotFound {
-        /// Each place that was tried, and its error.
-        tried: Vec<String>,
-    },
-    /// The library loads but does not start, and no other can replace it.
-    #[error(
-        "ONNX Runtime was loaded from {} and does not start: {reason}. Set ORT_DYLIB_PATH to the \
-         {} of another one, and start again",
-        library.display(),
-        System::HERE.library()
-    )]
-    Start {
-        /// The library.
-        library: PathBuf,
-        /// ONNX Runtime's error message.
-        reason: String,
-    },
-}
 
 /// Sets the folder of the plugin's library.
 pub fn set_plugin_folder(folder: &Path) {
@@ -85,46 +51,6 @@ pub fn environment() -> Result<&'static Environment, RuntimeError> {
 /// The library that was loaded.
 pub fn library() -> Option<&'static Path> {
     LIBRARY.get().map(PathBuf::as_path)
-}
-
-/// ONNX Runtime's message without what says nothing to users: error codes, source locations, and the path of the model,
-/// which our messages begin with.
-pub fn reason<R>(error: &ort::Error<R>) -> String {
-    words(error.message())
-}
-
-fn words(message: &str) -> String {
-    let words = message.rsplit_once("[ONNXRuntimeError]").map(|(_, words)| words);
-    let words = words.and_then(|words| words.splitn(4, " : ").nth(3)).unwrap_or(message);
-    let words = match words.split_once(" failed:") {
-        Some((start, cause)) if start.starts_with("Load model from ") => cause,
-        _ => words,
-    };
-    without_location(words.trim())
-}
-
-/// A message without the first file, line and C++ function in it.
-fn without_location(message: &str) -> String {
-    let location = message.find("/onnxruntime/core/").and_then(|inside| {
-        let start = message[..inside].rfind([' ', ':']).map_or(0, |before| before + 1);
-        Some((start, end_of_arguments(&message[start..])? + start))
-    });
-    let Some((start, end)) = location else { return message.to_owned() };
-    let rest = message[end..].trim_start();
-    format!("{}{}", &message[..start], rest.strip_prefix("const ").unwrap_or(rest))
-}
-
-/// The end of the first pair of parentheses.
-fn end_of_arguments(text: &str) -> Option<usize> {
-    let mut depth = 0;
-    text.char_indices().find_map(|(at, c)| {
-        depth += match c {
-            '(' => 1,
-            ')' => -1,
-            _ => 0,
-        };
-        (c == ')' && depth == 0).then_some(at + 1)
-    })
 }
 
 /// Loads and starts the first library that can be loaded.
@@ -224,21 +150,5 @@ mod tests {
     fn the_error_for_a_library_gives_the_loader_s_reason() {
         let message = super::load(Path::new("/nowhere/libonnxruntime.so")).err().unwrap();
         assert!(message.contains("No such file"), "{message}");
-    }
-
-    #[test]
-    fn source_locations_of_onnx_runtime_are_removed() {
-        let message = "/src/provider_bridge_ort.cc:2043 onnxruntime::Provider& Get() \
-                       [ONNXRuntimeError] : 1 : FAIL : Failed to load library x.so\n";
-        assert_eq!(words(message), "Failed to load library x.so");
-        assert_eq!(words("Unexpected input"), "Unexpected input");
-        let message = "Load model from a b.onnx failed:/onnxruntime_src/onnxruntime/core/graph/model.h:46 \
-                       void onnxruntime::Check(const std::map<std::string, int>&, bool) Opset 99 (ai.onnx) is unknown.";
-        assert_eq!(words(message), "Opset 99 (ai.onnx) is unknown.");
-        let message =
-            "Status Message: /b/onnxruntime/core/a.cc:9 A::B(f(int)) const a != b. Cannot reshape.";
-        assert_eq!(words(message), "Status Message: a != b. Cannot reshape.");
-        let cut = "Status Message: /b/onnxruntime/core/a.cc:9 A::B(";
-        assert_eq!(words(cut), cut);
     }
 }

@@ -21,16 +21,17 @@ use ort::{
 };
 
 use super::{
-    engines,
+    availability, engines,
     error::{LoadError, RunError},
     exit,
     heap::TrimHeap,
     interrupt::Interrupt,
     lock::lock,
+    message::{CAT, reason},
     profile::{NodesByProvider, Verification, verify},
     provider::{Provider, ProviderOptions},
     registration::registrations,
-    runtime::{self, CAT, reason},
+    runtime,
     stamp::Stamp,
     target::Target,
     tensor::{image_shape, is_finite, mask_shape, zeros},
@@ -75,7 +76,7 @@ impl Generator {
             return Err(LoadError::Session { path: path.to_path_buf(), reason });
         };
         let environment = runtime::environment()?;
-        target.require(options).map_err(|unusable| {
+        availability::require(target, options).map_err(|unusable| {
             failed.provider(unusable.is_built_in && target.may_be_present(), unusable.reason)
         })?;
 

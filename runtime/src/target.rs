@@ -4,13 +4,9 @@
 
 use std::{fmt, fs, path::Path};
 
-use super::{
-    library::System,
-    provider::{Provider, ProviderOptions},
-    runtime::{self, reason},
-    vulkan,
-};
 use cyclegan_contract::Precision;
+
+use super::provider::Provider;
 
 /// A device of OpenVINO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,15 +37,6 @@ pub struct Target {
     pub provider: Provider,
     /// OpenVINO's device; `None` for other providers.
     pub device: Option<OpenVinoDevice>,
-}
-
-/// Why a target cannot be used.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Unusable {
-    /// Whether the runtime has the provider built in.
-    pub is_built_in: bool,
-    /// Why not, and what to do.
-    pub reason: String,
 }
 
 impl From<Provider> for Target {
@@ -125,35 +112,6 @@ impl Target {
         }
     }
 
-    /// Fails, with what to do, if the target is known not to run here. A target that passes may still fail
-    /// when it is used.
-    pub fn require(self, options: &ProviderOptions) -> Result<(), Unusable> {
-        let unusable = |is_built_in, reason| Unusable { is_built_in, reason };
-        let provider = self.provider;
-        if !provider.is_built_in().map_err(|error| unusable(false, reason(&error)))? {
-            if !provider.exists_on(System::HERE) {
-                let reason = format!(
-                    "it needs {}; set `execution-provider` to auto, or to a provider for this system",
-                    provider.needs()
-                );
-                return Err(unusable(false, reason));
-            }
-            let library = runtime::library().unwrap_or(Path::new("ONNX Runtime"));
-            let reason = format!(
-                "{} is built without it; install the wheel {} and set ORT_DYLIB_PATH to its {}",
-                library.display(),
-                provider.wheel(),
-                System::HERE.library()
-            );
-            return Err(unusable(false, reason));
-        }
-        if provider == Provider::WebGpu {
-            webgpu_device(options.device_id).map_err(|reason| unusable(true, reason))?;
-            vulkan::require_driver().map_err(|reason| unusable(true, reason))?;
-        }
-        Ok(())
-    }
-
     /// Whether the machine seems to have the device; true if that is unknown.
     pub fn may_be_present(self) -> bool {
         match self.device {
@@ -161,18 +119,6 @@ impl Target {
             Some(OpenVinoDevice::Npu) => Path::new("/dev/accel/accel0").exists(),
             _ => self.provider.may_have_device(),
         }
-    }
-}
-
-/// The `deviceId` of ONNX Runtime's WebGPU provider is the number of a context of the application, not
-/// of a GPU (webgpu_context.cc).
-fn webgpu_device(device_id: i32) -> Result<(), String> {
-    match device_id {
-        0 => Ok(()),
-        id => Err(format!(
-            "it runs on the system's first GPU and takes no `device-id` ({id}), expected 0; choose \
-             the GPU for Vulkan, for example with MESA_VK_DEVICE_SELECT or VK_DRIVER_FILES"
-        )),
     }
 }
 
@@ -231,12 +177,5 @@ mod tests {
         assert_eq!(Target::from(OpenVinoDevice::Cpu).preferred_precision(), Precision::Int8);
         assert_eq!(Target::from(OpenVinoDevice::Gpu(0)).preferred_precision(), Precision::Fp16);
         assert_eq!(Target::from(Provider::Cuda).preferred_precision(), Precision::Fp16);
-    }
-
-    #[test]
-    fn webgpu_refuses_a_device_id() {
-        assert_eq!(webgpu_device(0), Ok(()));
-        let reason = webgpu_device(1).unwrap_err();
-        assert!(reason.contains("`device-id` (1)") && reason.contains("expected 0"), "{reason}");
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use cyclegan_contract::{Direction, Precision};
 
-use super::{error::LoadError, locate::ModelFiles, runtime::CAT, target::Target, warning::Warning};
+use super::{error::LoadError, locate::ModelFiles, message::CAT, target::Target, warning::Warning};
 
 /// How much faster than ONNX Runtime itself OpenVINO must be on the CPU for `auto` to use it: the
 /// accuracy of the measurement.
