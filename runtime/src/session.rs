@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fs, io,
     ops::{Deref, DerefMut},
     path::{Path, PathBuf},
     sync::{
@@ -111,21 +111,35 @@ impl Generator {
         };
         generator.check_output().map_err(|source| failed.run(source))?;
         if is_profiled {
-            let profile = profiles.and_then(|_folder| {
-                let session = generator.session(&Interrupt::default());
-                let profile = session.map_err(std::io::Error::other)?.end_profiling();
-                let profile = profile.map_err(|error| std::io::Error::other(reason(&error)))?;
-                NodesByProvider::read(Path::new(&profile))
-            });
-            let verification = verify(profile, target.provider)
-                .map_err(|reason| failed.provider(target.may_be_present(), reason))?;
-            if let Verification::Unknown(reason) = verification {
-                let path = path.to_path_buf();
-                generator.warnings.push(Warning::NotVerified { path, target, reason });
-            }
+            let profile = profiles.and_then(|_folder| generator.profile());
+            generator.verify_provider(profile, &failed)?;
         }
         close_first_for(target.provider);
         Ok(generator)
+    }
+
+    /// Which providers ran its nodes, by the profile that ends here.
+    fn profile(&self) -> io::Result<NodesByProvider> {
+        let mut session = self.session(&Interrupt::default()).map_err(io::Error::other)?;
+        let profile = session.end_profiling();
+        let profile = profile.map_err(|error| io::Error::other(reason(&error)))?;
+        NodesByProvider::read(Path::new(&profile))
+    }
+
+    /// Fails if its provider has not run it, by `profile`; warns if that is not known.
+    fn verify_provider(
+        &mut self,
+        profile: io::Result<NodesByProvider>,
+        failed: &Failure<'_>,
+    ) -> Result<(), LoadError> {
+        let target = self.target;
+        let verification = verify(profile, target.provider)
+            .map_err(|reason| failed.provider(target.may_be_present(), reason))?;
+        if let Verification::Unknown(reason) = verification {
+            let path = self.path.clone();
+            self.warnings.push(Warning::NotVerified { path, target, reason });
+        }
+        Ok(())
     }
 
     /// The file.
