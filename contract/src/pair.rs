@@ -25,6 +25,22 @@ impl Direction {
         }
     }
 
+    /// Its name in the element's property `direction`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AToB => "forward",
+            Self::BToA => "reverse",
+        }
+    }
+
+    /// The other direction.
+    pub fn other(self) -> Self {
+        match self {
+            Self::AToB => Self::BToA,
+            Self::BToA => Self::AToB,
+        }
+    }
+
     /// The value of `cyclegan.direction`.
     pub fn as_str(self) -> &'static str {
         match self {

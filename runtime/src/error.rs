@@ -73,10 +73,7 @@ pub enum LoadError {
     #[error(
         "model `{model}` has no generator {}; set `direction` to {}, or `model` to a folder that holds {}",
         direction.letter(),
-        match direction {
-            Direction::AToB => "reverse",
-            Direction::BToA => "forward",
-        },
+        direction.other().name(),
         file_name(*direction, Precision::Fp32)
     )]
     NoDirection {

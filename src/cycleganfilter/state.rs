@@ -164,12 +164,8 @@ impl State {
         let is_new_model = wanted.serial != running.serial;
         if !is_new_model {
             if let Err(error) = running.pair.require(wanted.direction) {
-                // The other direction: the model has at least one.
-                let previous = match wanted.direction {
-                    Direction::AToB => Direction::BToA,
-                    Direction::BToA => Direction::AToB,
-                };
-                return Decision::Refuse(error, previous);
+                // The model has at least one direction.
+                return Decision::Refuse(error, wanted.direction.other());
             }
             let is_prepared = |current: &Translators| {
                 current.wanted.view == wanted.view && current.has_all(wanted)

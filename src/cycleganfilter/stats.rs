@@ -64,10 +64,7 @@ impl Running {
             pair.model().clone_into(&mut self.model);
         }
         self.provider = pair.provider().name();
-        self.direction = match direction {
-            Direction::AToB => "forward",
-            Direction::BToA => "reverse",
-        };
+        self.direction = direction.name();
         (self.width, self.height) = (size.width, size.height);
     }
 }
