@@ -19,8 +19,6 @@ use crate::{
     outline::{Attribute, Graph, Model, Node, SparseTensor, Tensor},
 };
 
-/// The maximum depth of nested graphs. Only control flow nests graphs, and no generator nests deeper.
-pub(crate) const MAX_GRAPH_DEPTH: usize = 8;
 /// Pointers of Git LFS and git-annex are shorter than this, in bytes.
 const MAX_POINTER: u64 = 32 * 1024;
 /// `TensorProto.data_location` of data in another file.
@@ -51,7 +49,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn graph(&mut self, graph: &Graph, depth: usize) -> Result<(), ContractError> {
-        if depth > MAX_GRAPH_DEPTH {
+        if depth > ContractError::MAX_GRAPH_DEPTH {
             return Err(ContractError::TooDeep);
         }
         self.tensors(&graph.initializer)?;

@@ -4,122 +4,18 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    Metadata, MetadataError, Precision,
-    external_data::{self, Home, MAX_GRAPH_DEPTH},
+    ContractError, Metadata, Precision,
+    declared::{Declared, Dim, ElementType},
+    external_data::{self, Home},
     file_kind::recognize,
-    onnx::{DataType, Message, ModelProto, ValueInfoProto, dimension::Value},
+    onnx::{DataType, Message, ModelProto},
     outline::{Graph, Model},
 };
-
-/// Why a file is not a generator: what was found and what was expected.
-#[derive(Debug, thiserror::Error)]
-pub enum ContractError {
-    /// The file could not be read.
-    #[error(transparent)]
-    Unreadable(#[from] std::io::Error),
-    /// The file has no bytes.
-    #[error("the file is empty, expected an ONNX model")]
-    Empty,
-    /// The bytes do not decode.
-    #[error("not an ONNX model, or truncated; download or export it again")]
-    NotOnnx(#[from] prost::DecodeError),
-    /// The file is of another kind.
-    #[error("not an ONNX model but {kind}")]
-    OtherKind {
-        /// What it is, and what to do.
-        kind: &'static str,
-    },
-    /// The bytes decode, but have no graph.
-    #[error("not an ONNX model: it holds no graph with nodes")]
-    NoGraph,
-    /// The input is not an image.
-    #[error("its input is {found}, expected one image input, float32 or float16, 1×3×H×W{remedy}")]
-    Input {
-        /// What the model declares.
-        found: String,
-        /// What to do, or empty.
-        remedy: String,
-    },
-    /// The output is not an image of the input's size.
-    #[error(
-        "its output is {found}, expected exactly one image output of the input's size {expected}, and optionally \
-         `mask`{remedy}"
-    )]
-    Output {
-        /// What the model declares.
-        found: String,
-        /// Type and shape of the input.
-        expected: String,
-        /// What to do, or empty.
-        remedy: String,
-    },
-    /// The mask output is not a mask.
-    #[error("its output {found} is not a mask; expected float32 or float16, 1×1×H×W")]
-    Mask {
-        /// What the model declares.
-        found: String,
-    },
-    /// A fixed size is 0 or too large.
-    #[error("its input is {found}, expected sides from 1 to {max} pixels", max = Self::MAX_SIDE)]
-    Size {
-        /// What the model declares.
-        found: String,
-    },
-    /// Weights are in another file that is missing, too short or outside the model's folder.
-    #[error("the data of tensor `{tensor}` are in `{location}`, {problem}")]
-    ExternalData {
-        /// Name of the tensor.
-        tensor: String,
-        /// The file that the model names.
-        location: String,
-        /// What is wrong with it, and what was expected.
-        problem: String,
-    },
-    /// Control flow nests too deeply.
-    #[error("its graphs nest more than {MAX_GRAPH_DEPTH} deep, expected a plain generator")]
-    TooDeep,
-    /// A `cyclegan.*` entry is wrong.
-    #[error(transparent)]
-    Metadata(#[from] MetadataError),
-}
-
-impl ContractError {
-    /// The longest fixed side that is accepted, in pixels.
-    const MAX_SIDE: u32 = 8192;
-}
-
-/// The length of an axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dim {
-    /// Fixed.
-    Fixed(u32),
-    /// Dynamic: known at run time.
-    Dynamic,
-}
-
-impl Dim {
-    fn may_be(self, length: u32) -> bool {
-        self == Self::Dynamic || self == Self::Fixed(length)
-    }
-
-    fn agrees(self, other: Self) -> bool {
-        self == Self::Dynamic || other == Self::Dynamic || self == other
-    }
-}
-
-/// The element types that a generator's tensors may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ElementType {
-    /// float32.
-    F32,
-    /// float16.
-    F16,
-}
 
 /// What the file of a model declares, checked against the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,112 +146,6 @@ fn precision(graph: &Graph, input: ElementType) -> Precision {
     }
 }
 
-/// A declared input or output.
-struct Declared {
-    name: String,
-    /// `None` for types outside the contract.
-    element: Option<ElementType>,
-    /// `None` if the file gives no shape, which is usual for outputs.
-    shape: Option<Vec<Dim>>,
-    /// The type's name in the file, for messages.
-    type_name: String,
-}
-
-impl Declared {
-    fn of(value: &ValueInfoProto) -> Self {
-        let tensor = value.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
-        let data_type = tensor.and_then(|t| DataType::try_from(t.elem_type).ok());
-        let (element, type_name) = match data_type {
-            Some(DataType::Float) => (Some(ElementType::F32), "float32".to_owned()),
-            Some(DataType::Float16) => (Some(ElementType::F16), "float16".to_owned()),
-            Some(other) => (None, format!("{other:?}").to_lowercase()),
-            None => (None, "no tensor".to_owned()),
-        };
-        let shape = tensor.and_then(|t| t.shape.as_ref()).map(|shape| {
-            let dims = shape.dim.iter().map(|dim| match dim.value {
-                // Some exporters write -1 or 0 for a dynamic axis.
-                Some(Value::DimValue(length)) => match u32::try_from(length) {
-                    Ok(0) | Err(_) => Dim::Dynamic,
-                    Ok(length) => Dim::Fixed(length),
-                },
-                _ => Dim::Dynamic,
-            });
-            dims.collect()
-        });
-        Self { name: value.name.clone(), element, shape, type_name }
-    }
-
-    /// The length of axis `index` of N×C×H×W.
-    fn axis(&self, index: usize) -> Dim {
-        let dim = self.shape.as_ref().and_then(|shape| shape.get(index));
-        dim.copied().unwrap_or(Dim::Dynamic)
-    }
-
-    /// Whether it can be N×`channels`×H×W with one image at a time.
-    fn is_image(&self, channels: u32) -> bool {
-        let rank_fits = self.shape.as_ref().is_none_or(|shape| shape.len() == 4);
-        rank_fits && self.axis(0).may_be(1) && self.axis(1).may_be(channels)
-    }
-
-    /// Whether it is N×H×W×3, which is usual in TensorFlow.
-    fn has_channels_last(&self) -> bool {
-        let rank_fits = self.shape.as_ref().is_some_and(|shape| shape.len() == 4);
-        rank_fits && self.axis(1) != Dim::Fixed(3) && self.axis(3) == Dim::Fixed(3)
-    }
-
-    /// What the user can do about a layout or a type that other exporters write, or nothing.
-    fn remedy(&self) -> String {
-        let mut remedy = String::new();
-        if self.has_channels_last() {
-            remedy.push_str(
-                "; its channels come last: export it with channels first, as `--inputs-as-nchw` and \
-                 `--outputs-as-nchw` of tf2onnx do, or add a Transpose as docs/models.md shows",
-            );
-        }
-        if self.element.is_none() && self.shape.is_some() {
-            remedy.push_str(&format!(
-                "; export it with float32 instead of {}, or add a Cast as docs/models.md shows",
-                self.type_name
-            ));
-        }
-        if let Dim::Fixed(batch @ 2..) = self.axis(0)
-            && self.shape.as_ref().is_some_and(|shape| shape.len() == 4)
-        {
-            remedy.push_str(&format!(
-                "; its batch is {batch}: export it for one image, or with a dynamic batch axis as \
-                 docs/models.md shows"
-            ));
-        }
-        remedy
-    }
-
-    fn refused(&self) -> ContractError {
-        ContractError::Input { found: self.to_string(), remedy: self.remedy() }
-    }
-
-    fn refused_as_output(&self, input: &Self) -> ContractError {
-        ContractError::Output {
-            found: self.to_string(),
-            expected: input.to_string(),
-            remedy: self.remedy(),
-        }
-    }
-}
-
-impl fmt::Display for Declared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` ({}", self.name, self.type_name)?;
-        for (axis, dim) in self.shape.iter().flatten().enumerate() {
-            f.write_str(if axis == 0 { " " } else { "×" })?;
-            match dim {
-                Dim::Fixed(length) => write!(f, "{length}")?,
-                Dim::Dynamic => f.write_str("?")?,
-            }
-        }
-        f.write_str(")")
-    }
-}
-
 fn image_input(graph: &Graph) -> Result<Declared, ContractError> {
     let is_weight = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
     let inputs = graph.input.iter().filter(|value| !is_weight(&value.name));
@@ -415,7 +205,7 @@ mod tests {
     use super::*;
     use crate::onnx::{
         AttributeProto, DimensionProto, GraphProto, NodeProto, TensorProto, TensorShapeProto,
-        TensorTypeProto, TypeProto,
+        TensorTypeProto, TypeProto, ValueInfoProto, dimension::Value,
     };
 
     fn value(name: &str, elem_type: DataType, shape: &[i64]) -> ValueInfoProto {

@@ -20,6 +20,8 @@
 //! The crate handles files only and needs no inference runtime: the trainer writes models with
 //! [`onnx`] and [`Metadata`], the filter checks a file with [`Generator::read`] before loading it.
 
+mod declared;
+mod error;
 mod external_data;
 mod file_kind;
 mod generator;
@@ -29,7 +31,9 @@ mod outline;
 mod pair;
 mod size;
 
-pub use generator::{ContractError, Dim, ElementType, Generator, decode};
+pub use declared::{Dim, ElementType};
+pub use error::ContractError;
+pub use generator::{Generator, decode};
 pub use metadata::{FORMAT_VERSION, Metadata, MetadataError, ValueRange};
 pub use pair::{Direction, Precision, file_name};
 pub use size::{Size, TensorLimits};
