@@ -56,6 +56,7 @@ mod warning;
 pub use binding::{Binding, BindingOptions};
 pub use error::{LoadError, RunError, RuntimeError};
 pub use interrupt::Interrupt;
+pub use locate::search_path;
 pub use pair::{LoadOptions, Pair};
 pub use provider::{Provider, ProviderOptions};
 pub use runtime::{environment, set_plugin_folder};

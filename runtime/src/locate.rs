@@ -47,7 +47,7 @@ impl ModelFiles {
             return Err(error);
         }
         let is_name = path.components().count() == 1 && !model.contains(['/', '\\']);
-        let searched = if is_name { search_path() } else { Vec::new() };
+        let searched = if is_name { search_path(plugin_folder()) } else { Vec::new() };
         // A folder of that name without a generator, for example with images, does not hide it.
         let found = searched.iter().map(|folder| folder.join(model)).find(|pair| is_pair(pair));
         found.map(Self::Pair).ok_or_else(|| match path.is_dir() {
@@ -93,15 +93,15 @@ fn is_pair(folder: &Path) -> bool {
     Direction::BOTH.into_iter().any(has)
 }
 
-/// The search path: `CYCLEGAN_MODEL_PATH`, the user's data folder and the installation's data folders.
-fn search_path() -> Vec<PathBuf> {
+/// The folders that are searched for a model by its name: those of `CYCLEGAN_MODEL_PATH`, and below the data folders
+/// of the user, of the plugin in `plugin_folder` and of the system.
+pub fn search_path(plugin_folder: Option<&Path>) -> Vec<PathBuf> {
     let from_env = env::var_os("CYCLEGAN_MODEL_PATH").unwrap_or_default();
     let mut folders: Vec<_> = env::split_paths(&from_env).collect();
     folders.retain(|folder| !folder.as_os_str().is_empty());
     folders.push(gst::glib::user_data_dir().join(IN_DATA_DIR));
     // <prefix>/lib/<arch>/gstreamer-1.0 has its data in <prefix>/share.
-    let prefixes =
-        plugin_folder().into_iter().flat_map(|plugin| plugin.ancestors().skip(1).take(3));
+    let prefixes = plugin_folder.into_iter().flat_map(|plugin| plugin.ancestors().skip(1).take(3));
     folders.extend(prefixes.map(|prefix| prefix.join("share").join(IN_DATA_DIR)));
     folders.extend(gst::glib::system_data_dirs().iter().map(|dir| dir.join(IN_DATA_DIR)));
     folders

@@ -2,21 +2,18 @@
 
 //! The models of the page's menu.
 
-use std::{
-    collections::BTreeSet,
-    env, fs, iter,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, iter, path::Path};
 
 use anyhow::{Context as _, Result};
-use gst::{glib, prelude::*};
-
-/// Where packages install models, below a data folder.
-const IN_DATA_DIR: &str = "gstreamer-1.0/cyclegan/models";
+use cyclegan_runtime::search_path;
+use gst::prelude::*;
 
 /// The names of the pairs on the element's search path, see docs/models.md.
 pub fn found() -> BTreeSet<String> {
-    search_path().iter().flat_map(|folder| pairs(folder)).collect()
+    let plugin = gst::ElementFactory::find("cycleganfilter").and_then(|factory| factory.plugin());
+    let file = plugin.and_then(|plugin| plugin.filename());
+    let folders = search_path(file.as_deref().and_then(Path::parent));
+    folders.iter().flat_map(|folder| pairs(folder)).collect()
 }
 
 /// The element's own default.
@@ -37,24 +34,6 @@ fn pairs(folder: &Path) -> Vec<String> {
         .filter(|entry| ["G.onnx", "F.onnx"].iter().any(|file| entry.path().join(file).is_file()))
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect()
-}
-
-fn search_path() -> Vec<PathBuf> {
-    let from_env = env::var_os("CYCLEGAN_MODEL_PATH").unwrap_or_default();
-    let mut folders: Vec<_> =
-        env::split_paths(&from_env).filter(|folder| !folder.as_os_str().is_empty()).collect();
-    folders.push(glib::user_data_dir().join(IN_DATA_DIR));
-    folders.extend(installed_beside_the_plugin());
-    folders.extend(glib::system_data_dirs().iter().map(|dir| dir.join(IN_DATA_DIR)));
-    folders
-}
-
-/// A plugin in PREFIX/lib/ARCH/gstreamer-1.0 has its data in PREFIX/share.
-fn installed_beside_the_plugin() -> Vec<PathBuf> {
-    let plugin = gst::ElementFactory::find("cycleganfilter").and_then(|factory| factory.plugin());
-    let file = plugin.and_then(|plugin| plugin.filename());
-    let prefixes = file.iter().flat_map(|file| file.ancestors().skip(2).take(3));
-    prefixes.map(|prefix| prefix.join("share").join(IN_DATA_DIR)).collect()
 }
 
 #[cfg(test)]
