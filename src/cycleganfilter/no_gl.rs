@@ -146,6 +146,10 @@ pub fn is_gl(_: &gst::CapsRef) -> bool {
     false
 }
 
+pub fn is_in_gl(_: &gst::CapsFeaturesRef) -> bool {
+    false
+}
+
 pub fn is_sync_meta(_: gst::glib::Type) -> bool {
     false
 }

@@ -111,8 +111,12 @@ pub fn caps() -> Option<gst::Caps> {
 
 /// Whether frames of `caps` are in GL memory.
 pub fn is_gl(caps: &gst::CapsRef) -> bool {
-    caps.features(0)
-        .is_some_and(|features| features.contains(gst_gl::CAPS_FEATURE_MEMORY_GL_MEMORY))
+    caps.features(0).is_some_and(is_in_gl)
+}
+
+/// Whether `features` are those of frames in GL memory.
+pub fn is_in_gl(features: &gst::CapsFeaturesRef) -> bool {
+    features.contains(gst_gl::CAPS_FEATURE_MEMORY_GL_MEMORY)
 }
 
 /// `caps` with system memory in place of GL memory.

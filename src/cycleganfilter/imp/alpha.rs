@@ -10,7 +10,7 @@ use gst_base::{prelude::*, subclass::prelude::*};
 use gst_video::{VideoFormat, VideoFormatInfo, VideoFrame, VideoInfo, video_frame::Readable};
 
 use super::{CycleGanFilter, element};
-use crate::cycleganfilter::{Output, lock, to_alpha::ToAlpha};
+use crate::cycleganfilter::{Output, gl, lock, to_alpha::ToAlpha};
 
 impl CycleGanFilter {
     /// Checks that downstream takes what `output` gives. Otherwise upstream, which finds no caps, would end
@@ -94,11 +94,8 @@ pub(super) fn peer_caps(direction: gst::PadDirection, caps: &gst::Caps) -> gst::
         gst::PadDirection::Sink => caps.intersect(&of_formats(formats(false))),
         _ => with_alpha.clone(),
     };
-    let mut others: gst::Caps = others
-        .iter_with_features()
-        .filter(|(_, features)| !is_gl(features))
-        .map(|(structure, features)| (structure.to_owned(), features.to_owned()))
-        .collect();
+    // The converter is for system memory.
+    let mut others = with_features(&others, |features| !gl::is_in_gl(features));
     let wanted = direction == gst::PadDirection::Sink;
     let formats = gst::List::new(formats(wanted).map(|format| format.to_str().to_string()));
     for structure in others.make_mut().iter_mut() {
@@ -206,7 +203,11 @@ fn of_formats(formats: impl Iterator<Item = VideoFormat>) -> gst::Caps {
     gst_video::VideoCapsBuilder::new().any_features().format_list(formats).build()
 }
 
-/// The converter is for system memory.
-fn is_gl(features: &gst::CapsFeaturesRef) -> bool {
-    features.contains("memory:GLMemory")
+/// The structures of `caps` whose features are `wanted`.
+pub(super) fn with_features(
+    caps: &gst::Caps,
+    wanted: impl Fn(&gst::CapsFeaturesRef) -> bool,
+) -> gst::Caps {
+    let structures = caps.iter_with_features().filter(|(_, features)| wanted(features));
+    structures.map(|(structure, features)| (structure.to_owned(), features.to_owned())).collect()
 }

@@ -263,12 +263,9 @@ fn peer_caps(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> 
         Output::Video => caps.clone(),
         Output::Mask => {
             // A mask has no overlays.
-            let frames = caps.iter_with_features().filter(|(_, features)| {
+            let mut caps = alpha::with_features(caps, |features| {
                 !features.contains(CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION)
             });
-            let frames =
-                frames.map(|(structure, features)| (structure.to_owned(), features.to_owned()));
-            let mut caps: gst::Caps = frames.collect();
             for structure in caps.make_mut().iter_mut() {
                 // These fields depend on the format.
                 structure.remove_fields(["colorimetry", "chroma-site", "texture-target"]);
