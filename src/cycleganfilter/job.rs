@@ -142,17 +142,20 @@ impl Job {
         let inference = std::mem::replace(&mut self.inference, Ok(Duration::ZERO));
         let inference =
             self.task.update_residual(self.request.take(), inference.map_err(|error| *error))?;
-        if self.task.action == Action::Pass || !self.composite()? {
-            self.pass()?;
-            return Ok(FrameResult::Passed);
+        let action = self.task.action;
+        match action {
+            Action::Pass => {}
+            _ if !self.composite()? => {}
+            Action::Translate => {
+                let processing = self.processing + start.elapsed();
+                let total = self.task.arrival.time.elapsed();
+                return Ok(FrameResult::Translated(Times { inference, processing, total }));
+            }
+            Action::Skip => return Ok(FrameResult::Skipped),
+            Action::Hold => return Ok(FrameResult::Held),
         }
-        let processing = self.processing + start.elapsed();
-        let total = self.task.arrival.time.elapsed();
-        Ok(match self.task.action {
-            Action::Translate => FrameResult::Translated(Times { inference, processing, total }),
-            Action::Skip => FrameResult::Skipped,
-            Action::Hold | Action::Pass => FrameResult::Held,
-        })
+        self.pass()?;
+        Ok(FrameResult::Passed)
     }
 
     /// Writes the frame unchanged, or an empty mask.
