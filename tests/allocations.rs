@@ -107,7 +107,7 @@ fn the_frame_path_allocates_nothing(info: &VideoInfo) {
             pack(picture, stride, &letterbox, &to_tensor, &workers, &mut tensor);
             let picture = Picture { values: tensor.as_slice(), range };
             change.update(&picture, &picture, &letterbox, &color, upscale, &workers).unwrap();
-            compositor.composite(&change, upscale.keep(), &input, &mut output).unwrap();
+            compositor.composite(&change, upscale.keep(), None, &input, &mut output).unwrap();
         }
     });
     assert_eq!(count, 0, "{:?}: the frame path allocates", info.format());

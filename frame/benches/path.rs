@@ -113,7 +113,7 @@ fn measure(format: &str, options: &Options) -> [Duration; STEPS.len()] {
         let upscale = Upscale::Residual { strength: 1.0 };
         residual.update(&before, &after, &letterbox, &color, upscale, &workers).unwrap();
         lap(2);
-        compositor.composite(&residual, upscale.keep(), &input, &mut output).unwrap();
+        compositor.composite(&residual, upscale.keep(), None, &input, &mut output).unwrap();
         lap(3);
         copy(&input, &mut output).unwrap();
         lap(4);

@@ -35,7 +35,7 @@ pub struct Compositor {
     zeros: Vec<i16>,
 }
 
-/// Whether [`Compositor::composite_with_alpha`] can write a mask to the alpha of frames of `format`.
+/// Whether [`Compositor`] can write a mask to the alpha of frames of `format`.
 pub fn takes_mask(format: VideoFormat) -> bool {
     let info = VideoInfo::builder(format, 16, 16).build();
     info.is_ok_and(|info| Plane::alpha(&info).is_some() && Plane::all(&info).is_some())
@@ -91,34 +91,25 @@ impl Compositor {
         Ok(Self { planes, alpha, packer, workers, bands, crops, alpha_crops, zeros })
     }
 
-    /// Writes `keep` · `input` + `residual` to `output`.
+    /// Writes `keep` · `input` + `residual` to `output`, with `matte` as its alpha if there is one.
     ///
     /// # Errors
-    /// For frames with negative strides.
+    /// For frames with negative strides; with a matte also for formats without alpha, and for
+    /// premultiplied formats.
     pub fn composite(
         &mut self,
         residual: &Residual,
         keep: f32,
+        matte: Option<&Matte>,
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), BoolError> {
-        self.overlay(&WholeFrame { residual, keep }, None, input, output)
-    }
-
-    /// As [`Compositor::composite`], and writes `matte` as the alpha of `output`.
-    ///
-    /// # Errors
-    /// Also for formats without alpha, and for premultiplied formats.
-    pub fn composite_with_alpha(
-        &mut self,
-        residual: &Residual,
-        keep: f32,
-        matte: &Matte,
-        input: &VideoFrameRef<&gst::BufferRef>,
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<(), BoolError> {
-        self.require_alpha(output)?;
-        self.overlay(&WholeFrame { residual, keep }, Some(&WholeMatte(matte)), input, output)
+        if matte.is_some() {
+            self.require_alpha(output)?;
+        }
+        let matte = matte.map(WholeMatte);
+        let matte = matte.as_ref().map(|matte| matte as &dyn Overlay);
+        self.overlay(&WholeFrame { residual, keep }, matte, input, output)
     }
 
     fn require_alpha(&self, output: &VideoFrameRef<&mut gst::BufferRef>) -> Result<(), BoolError> {
@@ -133,47 +124,34 @@ impl Compositor {
     }
 
     /// Writes `input` to `output` and adds `patches` one after the other. Everything outside the
-    /// feathered boxes of their regions is unchanged.
+    /// feathered boxes of their regions is unchanged. With `mattes`, see [`Patch::set_matte`], these are
+    /// the alpha of `output`, which is 0 outside them.
     ///
     /// # Errors
     /// As [`Compositor::composite`].
     pub fn composite_patches(
         &mut self,
         patches: &[Patch],
+        mattes: Option<&[Patch]>,
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), BoolError> {
-        if patches.is_empty() {
-            return copy(input, output);
+        match mattes {
+            Some(_) => self.require_alpha(output)?,
+            None if patches.is_empty() => return copy(input, output),
+            None => {}
         }
-        let mut crops = std::mem::take(&mut self.crops);
-        crops.fit(patches, self.planes.iter().map(|plane| &plane.window.part));
-        let result = self.overlay(&Patches { patches, crops: &crops }, None, input, output);
-        self.crops = crops;
-        result
-    }
-
-    /// As [`Compositor::composite_patches`], and writes `mattes`, see [`Patch::set_matte`], as the alpha
-    /// of `output`, with 0 outside them.
-    ///
-    /// # Errors
-    /// As [`Compositor::composite_with_alpha`].
-    pub fn composite_patches_with_alpha(
-        &mut self,
-        patches: &[Patch],
-        mattes: &[Patch],
-        input: &VideoFrameRef<&gst::BufferRef>,
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<(), BoolError> {
-        self.require_alpha(output)?;
         let mut crops = std::mem::take(&mut self.crops);
         let mut alpha_crops = std::mem::take(&mut self.alpha_crops);
         let zeros = std::mem::take(&mut self.zeros);
         crops.fit(patches, self.planes.iter().map(|plane| &plane.window.part));
-        alpha_crops.fit(mattes, self.alpha.iter().map(|plane| &plane.window.part));
+        if let Some(mattes) = mattes {
+            alpha_crops.fit(mattes, self.alpha.iter().map(|plane| &plane.window.part));
+        }
         let overlay = Patches { patches, crops: &crops };
-        let alpha = PatchMattes { mattes, crops: &alpha_crops, zeros: &zeros };
-        let result = self.overlay(&overlay, Some(&alpha), input, output);
+        let alpha = mattes.map(|mattes| PatchMattes { mattes, crops: &alpha_crops, zeros: &zeros });
+        let alpha = alpha.as_ref().map(|alpha| alpha as &dyn Overlay);
+        let result = self.overlay(&overlay, alpha, input, output);
         (self.crops, self.alpha_crops, self.zeros) = (crops, alpha_crops, zeros);
         result
     }
@@ -281,7 +259,7 @@ mod tests {
             let input = map_readable(&input, &info).unwrap();
             let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
             let mut compositor = Compositor::new(&info, size, 1).unwrap();
-            compositor.composite(&Residual::new(size), 1.0, &input, &mut output).unwrap();
+            compositor.composite(&Residual::new(size), 1.0, None, &input, &mut output).unwrap();
         }
         let expected = [[2; 3].as_slice(), &[1; 15], &[2; 3], &[1; 15], &[2; 8]].concat();
         assert_eq!(output.map_readable().unwrap().as_slice(), expected);
@@ -306,7 +284,7 @@ mod tests {
             let size = Size { width: 4, height: 2 };
             let mut compositor = Compositor::new(&info, size, 1).unwrap();
             let residual = Residual::new(size);
-            assert!(compositor.composite(&residual, 1.0, &input, &mut output).is_err());
+            assert!(compositor.composite(&residual, 1.0, None, &input, &mut output).is_err());
             assert!(copy(&input, &mut output).is_err());
         }
     }
@@ -328,7 +306,7 @@ mod tests {
             let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
             let size = Size { width: 4, height: 2 };
             let mut compositor = Compositor::new(&info, size, 1).unwrap();
-            compositor.composite(&Residual::new(size), 1.0, &input, &mut output).unwrap();
+            compositor.composite(&Residual::new(size), 1.0, None, &input, &mut output).unwrap();
         }
         let bytes = output.map_readable().unwrap();
         let entry = usize::from(bytes[0]);
@@ -373,7 +351,7 @@ mod tests {
                     let mut residual = Residual::new(*size);
                     fill(&mut residual, &mut random);
                     let keep = upscale.keep();
-                    compositor.composite(&residual, keep, &input, &mut output).unwrap();
+                    compositor.composite(&residual, keep, None, &input, &mut output).unwrap();
                 } else {
                     let frame = Size { width: info.width(), height: info.height() };
                     let mut planner = RegionPlanner::new(frame, 1.0, coarsest_sample(info), *size);
@@ -387,7 +365,7 @@ mod tests {
                         patch
                     };
                     let patches: Vec<_> = (0..regions.len()).map(patch).collect();
-                    compositor.composite_patches(&patches, &input, &mut output).unwrap();
+                    compositor.composite_patches(&patches, None, &input, &mut output).unwrap();
                 }
             }
             output.map_readable().unwrap().to_vec()

@@ -41,7 +41,7 @@
 //! let mut result = gst::Buffer::with_size(info.size())?;
 //! let mut written = map_writable(result.make_mut(), &info)?;
 //! let mut compositor = Compositor::new(&info, residual.size, threads)?;
-//! compositor.composite(&residual, upscale.keep(), &frame, &mut written)?;
+//! compositor.composite(&residual, upscale.keep(), None, &frame, &mut written)?;
 //! drop(written);
 //! assert_eq!(result.map_readable()?[0], 235); // white in limited range
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -165,14 +165,10 @@ mod tests {
                 {
                     let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
                     let mut compositor = Compositor::new(&info, SIZE, 1).unwrap();
-                    if has_alpha {
-                        let matte = matte([0.0, 1.0, 0.0, 1.0]);
-                        compositor
-                            .composite_with_alpha(&residual, 1.0, &matte, &input, &mut output)
-                            .unwrap();
-                    } else {
-                        compositor.composite(&residual, 1.0, &input, &mut output).unwrap();
-                    }
+                    let matte = has_alpha.then(|| matte([0.0, 1.0, 0.0, 1.0]));
+                    compositor
+                        .composite(&residual, 1.0, matte.as_ref(), &input, &mut output)
+                        .unwrap();
                 }
                 output.map_readable().unwrap().to_vec()
             });

@@ -37,7 +37,7 @@ use cyclegan_contract::Size;
 /// let mut output = gst::Buffer::with_size(info.size())?;
 /// let mut written = map_writable(output.make_mut(), &info)?;
 /// let mut compositor = Compositor::new(&info, tensor, 0)?;
-/// compositor.composite_patches(&[patch], &map_readable(&input, &info)?, &mut written)?;
+/// compositor.composite_patches(&[patch], None, &map_readable(&input, &info)?, &mut written)?;
 /// drop(written);
 /// let luma = output.map_readable()?;
 /// assert_eq!((luma[0], luma[150 * 640 + 350]), (128, 178)); // outside of the box, and its centre
@@ -302,7 +302,7 @@ mod tests {
             let output = output.get_mut().unwrap();
             let mut output = VideoFrameRef::from_buffer_ref_writable(output, info).unwrap();
             let mut compositor = Compositor::new(info, TENSOR, 1).unwrap();
-            compositor.composite_patches(patches, &input, &mut output).unwrap();
+            compositor.composite_patches(patches, None, &input, &mut output).unwrap();
         }
         output.map_readable().unwrap().to_vec()
     }

@@ -95,7 +95,7 @@ mod tests {
             let input = map_readable(&input, &info).unwrap();
             let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
             let mut compositor = Compositor::new(&info, size, 1).unwrap();
-            compositor.composite(&residual, keep, &input, &mut output).unwrap();
+            compositor.composite(&residual, keep, None, &input, &mut output).unwrap();
         }
         let bytes = output.map_readable().unwrap();
         let length = pixel.len() / planes;

@@ -91,7 +91,7 @@ fn moving_regions(format: VideoFormat, upscale: Upscale) {
                 .unwrap();
             patch.feather(index, regions, upscale);
         }
-        compositor.composite_patches(&patches, &input, &mut output).unwrap();
+        compositor.composite_patches(&patches, None, &input, &mut output).unwrap();
     };
     (0..40).for_each(&mut translate);
     let before = COUNT.load(SeqCst);

@@ -164,7 +164,7 @@ fuzz_target!(|input: Input| {
     let mut change = Residual::new(input.tensor);
     input.fill(&mut change, false);
     written(&input, &buffer, |frame, target| {
-        compositor.composite(&change, input.upscale.keep(), frame, target).expect("a frame");
+        compositor.composite(&change, input.upscale.keep(), None, frame, target).expect("a frame");
     });
 
     // Regions.
@@ -180,7 +180,7 @@ fuzz_target!(|input: Input| {
             let (picture, stride) = scaler.scale(seen).expect("a frame");
             assert!(picture.len() >= stride * (size.height as usize - 1));
         }
-        compositor.composite_patches(&patches, frame, target).expect("a frame");
+        compositor.composite_patches(&patches, None, frame, target).expect("a frame");
     });
 
     // A zero residual.
@@ -190,7 +190,7 @@ fuzz_target!(|input: Input| {
         });
         let nothing = input.patches(&regions, true);
         let composited = written(&input, &buffer, |frame, target| {
-            compositor.composite_patches(&nothing, frame, target).expect("a frame");
+            compositor.composite_patches(&nothing, None, frame, target).expect("a frame");
         });
         assert!(copied == composited, "{info:?}");
     }

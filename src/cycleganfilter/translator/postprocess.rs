@@ -167,18 +167,13 @@ impl Postprocess {
         let Self { residuals, compositor, .. } = self;
         let is_alpha = self.output == Output::Alpha;
         match residuals {
-            Residuals::Frame { residual, masks, keep, .. } if is_alpha => {
-                compositor.composite_with_alpha(residual, *keep, &masks.matte, input, output)?;
-            }
-            Residuals::Frame { residual, keep, .. } => {
-                compositor.composite(residual, *keep, input, output)?;
-            }
-            Residuals::Regions(regions) if is_alpha => {
-                let (patches, mattes) = (regions.patches(), regions.mattes());
-                compositor.composite_patches_with_alpha(patches, mattes, input, output)?;
+            Residuals::Frame { residual, masks, keep, .. } => {
+                let matte = is_alpha.then_some(&masks.matte);
+                compositor.composite(residual, *keep, matte, input, output)?;
             }
             Residuals::Regions(regions) => {
-                compositor.composite_patches(regions.patches(), input, output)?;
+                let mattes = is_alpha.then(|| regions.mattes());
+                compositor.composite_patches(regions.patches(), mattes, input, output)?;
             }
         }
         Ok(true)
@@ -193,7 +188,7 @@ impl Postprocess {
         match self.output {
             Output::Mask => self.write_empty_mask(output)?,
             Output::Alpha => {
-                self.compositor.composite_patches_with_alpha(&[], &[], input, output)?;
+                self.compositor.composite_patches(&[], Some(&[]), input, output)?;
             }
             Output::Video => copy(input, output)?,
         }
