@@ -4,11 +4,11 @@
 
 use gst::glib::BoolError;
 use gst_video::{
-    VideoChromaMode, VideoConverter, VideoConverterConfig, VideoDitherMethod, VideoFormatInfo,
-    VideoFrameRef, VideoInfo,
+    VideoChromaMode, VideoConverter, VideoConverterConfig, VideoDitherMethod, VideoFrameRef,
+    VideoInfo,
 };
 
-use super::overread::OverreadGuard;
+use super::{geometry::subsampling, overread::OverreadGuard};
 
 /// Converts frames to another format of the same size, with GStreamer's converter.
 pub struct FormatConverter {
@@ -54,12 +54,6 @@ impl FormatConverter {
         }
         Ok(())
     }
-}
-
-/// The logarithm of how many pixels share a chroma sample, horizontally and vertically.
-pub fn subsampling(format: &VideoFormatInfo) -> (u32, u32) {
-    let largest = |shifts: &[u32]| shifts.iter().copied().max().unwrap_or(0);
-    (largest(format.w_sub()), largest(format.h_sub()))
 }
 
 #[cfg(test)]

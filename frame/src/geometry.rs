@@ -3,13 +3,18 @@
 //! The size of a generator's tensor for a frame, and the position of the frame in it.
 
 use cyclegan_contract::{Size, TensorLimits};
-use gst_video::VideoInfo;
+use gst_video::{VideoFormatInfo, VideoInfo};
 
 /// The block of pixels that share a sample of the most subsampled component of `info`: 2×2 in I420.
 pub fn coarsest_sample(info: &VideoInfo) -> Size {
-    let format = info.format_info();
-    let pixels = |halvings: &[u32]| 1 << halvings.iter().max().copied().unwrap_or(0);
-    Size { width: pixels(format.w_sub()), height: pixels(format.h_sub()) }
+    let (horizontal, vertical) = subsampling(&info.format_info());
+    Size { width: 1 << horizontal, height: 1 << vertical }
+}
+
+/// The logarithm of how many pixels share a chroma sample, horizontally and vertically.
+pub fn subsampling(format: &VideoFormatInfo) -> (u32, u32) {
+    let largest = |shifts: &[u32]| shifts.iter().copied().max().unwrap_or(0);
+    (largest(format.w_sub()), largest(format.h_sub()))
 }
 
 /// A rectangle in pixels.

@@ -85,10 +85,10 @@ mod workers;
 
 pub use color::ColorTransform;
 pub use composite::{Compositor, takes_mask};
-pub use convert::{FormatConverter, subsampling};
+pub use convert::FormatConverter;
 pub use cyclegan_contract::{Size, TensorLimits};
 pub use follow::RegionSmoother;
-pub use geometry::{InferenceSize, Letterbox, Rect, coarsest_sample};
+pub use geometry::{InferenceSize, Letterbox, Rect, coarsest_sample, subsampling};
 pub use kernel::KEEP_ALL;
 pub use lerp::{Tap, taps};
 pub use matte::Matte;
