@@ -71,6 +71,7 @@ mod overread;
 mod patch;
 mod plane;
 mod premultiplied;
+mod recent;
 mod reference;
 mod region;
 mod residual;

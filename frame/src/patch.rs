@@ -2,16 +2,20 @@
 
 //! The residual of one region, added to its part of a frame with a feathered edge.
 
+use std::convert::Infallible;
+
+use cyclegan_contract::Size;
+
 use super::{
     kernel::RowLerp,
     mask::Mask,
     matte::Matte,
     plane::{COVER_ALL, Plane},
+    recent::Recent,
     region::Region,
     residual::{Residual, Upscale},
     upsample::{UpsampledRows, Upsampler, Window},
 };
-use cyclegan_contract::Size;
 
 /// A region's residual and position. Its memory is reused for the next region.
 ///
@@ -115,20 +119,10 @@ const KEPT_SIZES: usize = 64;
 /// The positions of patches in the planes of a frame.
 #[derive(Default)]
 pub struct Crops {
-    /// Upsamplers for recently used crop sizes.
-    upsamplers: Vec<CropUpsamplers>,
-    /// Frames so far.
-    now: u64,
+    /// The upsamplers for the planes of recently used crops, by the sizes of the crop and of the residual.
+    upsamplers: Recent<(Size, Size), Vec<Upsampler>>,
     /// One per patch and plane.
     windows: Vec<PatchWindow>,
-}
-
-/// Upsamplers for the planes of crops of one size.
-struct CropUpsamplers {
-    crop: Size,
-    residual: Size,
-    last_used: u64,
-    planes: Vec<Upsampler>,
 }
 
 /// A patch in one plane of the frame.
@@ -143,13 +137,8 @@ struct PatchWindow {
 impl Crops {
     /// Prepares for `patches` in frames with the colour planes `planes`.
     pub fn fit<'a>(&mut self, patches: &[Patch], planes: impl Iterator<Item = &'a Plane> + Clone) {
-        self.now += 1;
         self.windows.clear();
-        while self.upsamplers.len() > KEPT_SIZES {
-            let ages = self.upsamplers.iter().enumerate();
-            let Some((oldest, _)) = ages.min_by_key(|(_, sizes)| sizes.last_used) else { break };
-            self.upsamplers.swap_remove(oldest);
-        }
+        self.upsamplers.evict(KEPT_SIZES);
         for (index, patch) in patches.iter().enumerate() {
             let Some(region) = patch.region else { continue };
             let size = self.upsamplers_for(&region, patch.residual.size, planes.clone());
@@ -171,22 +160,16 @@ impl Crops {
         residual: Size,
         planes: impl Iterator<Item = &'a Plane>,
     ) -> usize {
-        let (crop, last_used) = (region.crop.size, self.now);
-        let wanted = |sizes: &CropUpsamplers| (sizes.crop, sizes.residual) == (crop, residual);
-        let found = self.upsamplers.iter().position(wanted).unwrap_or_else(|| {
-            let input = (residual.width, residual.height);
-            let upsampler = |plane: &Plane| Upsampler::new(input, &plane.part(&region.crop));
-            let planes = planes.map(upsampler).collect();
-            self.upsamplers.push(CropUpsamplers { crop, residual, last_used, planes });
-            self.upsamplers.len() - 1
-        });
-        self.upsamplers[found].last_used = last_used;
-        found
+        let input = (residual.width, residual.height);
+        let upsampler = |plane: &Plane| Upsampler::new(input, &plane.part(&region.crop));
+        let new = || Ok::<_, Infallible>(planes.map(upsampler).collect());
+        let Ok(index) = self.upsamplers.index((region.crop.size, residual), new);
+        index
     }
 
     fn upsampler(&self, window: &PatchWindow) -> &Upsampler {
         let (size, plane) = window.upsampler;
-        &self.upsamplers[size].planes[plane]
+        &self.upsamplers.get(size)[plane]
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     halve::Halver,
     overread::{OverreadGuard, own_frame},
     plane::Plane,
+    recent::Recent,
     rows::check_strides,
     tone::ToneMap,
     workers::Workers,
@@ -188,38 +189,24 @@ const KEPT_SCALERS: usize = 48;
 /// Scalers for parts of frames: one for each recently used size, so that a moving part costs nothing.
 pub struct PartScalers {
     info: VideoInfo,
-    /// With the number of the frame that used it last.
-    scalers: Vec<(u64, Scaler)>,
-    uses: u64,
+    /// By the sizes of the part and of the image.
+    scalers: Recent<(Size, Size), Scaler>,
 }
 
 impl PartScalers {
     /// For parts of frames of `info`.
     pub fn new(info: &VideoInfo) -> Self {
-        Self { info: info.clone(), scalers: Vec::with_capacity(KEPT_SCALERS), uses: 0 }
+        Self { info: info.clone(), scalers: Recent::default() }
     }
 
     /// The scaler from `part` to `size`. The part must start at a sample of each component; see
     /// [`UnpackedFrame`] for the supported formats.
     pub fn get(&mut self, part: Rect, size: Size) -> Result<&mut Scaler, BoolError> {
-        self.uses += 1;
-        let is_wanted = |scaler: &Scaler| (scaler.part.size, scaler.size()) == (part.size, size);
-        let found = self.scalers.iter().position(|(_, scaler)| is_wanted(scaler));
-        let index = match found {
-            Some(index) => index,
-            None => {
-                let ages = self.scalers.iter().enumerate();
-                let oldest = ages.min_by_key(|(_, (used, _))| *used).map(|(i, _)| i);
-                if let Some(oldest) = oldest.filter(|_| self.scalers.len() == KEPT_SCALERS) {
-                    self.scalers.swap_remove(oldest);
-                }
-                // A thread costs more than it saves on an image of this size.
-                self.scalers.push((0, Scaler::of_part(&self.info, part, size, 1)?));
-                self.scalers.len() - 1
-            }
-        };
-        let (used, scaler) = &mut self.scalers[index];
-        *used = self.uses;
+        self.scalers.evict(KEPT_SCALERS);
+        // A thread costs more than it saves on an image of this size.
+        let new = || Scaler::of_part(&self.info, part, size, 1);
+        let index = self.scalers.index((part.size, size), new)?;
+        let scaler = self.scalers.get_mut(index);
         scaler.move_to(part);
         Ok(scaler)
     }
@@ -431,7 +418,7 @@ mod tests {
                 let (expected, _) = scaler.scale(&copy).unwrap();
                 prop_assert!(found == expected, "{:?} {:?}", format, part);
             }
-            prop_assert_eq!(scalers.scalers.len(), 1);
+            scalers.scalers.index((size, picture), || Err("not kept")).unwrap();
         }
     }
 }
