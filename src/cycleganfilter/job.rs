@@ -62,8 +62,8 @@ pub struct Job {
 /// When a frame arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
-    /// The time, as if the frame had not waited for room in the queue. That may be a wait for the sink,
-    /// and if it counted, a larger latency would lead to a longer wait.
+    /// The time, as if the frame had not waited for room in the queue. Such a wait may be for the sink. If it
+    /// counted, reporting more latency would lengthen the wait, and the latency would grow without end.
     pub time: Instant,
     /// How long it took to map and convert the frame.
     pub mapping: Duration,

@@ -49,7 +49,7 @@ impl Deadlines {
     /// How long after its time a frame must be ready.
     ///
     /// The latency of the whole pipeline is 0 if no sink waits for a frame's time, and includes that of
-    /// later elements. So it counts only as far as it is what the filter asked for, and what sinks add.
+    /// later elements. So it is limited to what the filter asked for plus what sinks may add.
     fn budget(&self) -> Option<ClockTime> {
         match (self.answered, self.pipeline_latency) {
             (Some(answered), Some(latency)) => Some(latency.clamp(answered, answered + UNREPORTED)),
@@ -74,7 +74,7 @@ impl Deadlines {
 
     /// Whether the frame at `time` is late: by the last QOS event, or because upstream is live and
     /// a frame that takes `expected` from `now` on would miss its deadline. If the application does not
-    /// distribute a new latency, sinks expect frames earlier than that, and only their QOS events tell.
+    /// distribute a new latency, sinks expect frames earlier, and only their QOS events show that one is late.
     pub fn is_late(
         &self,
         time: Option<ClockTime>,

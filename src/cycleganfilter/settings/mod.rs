@@ -161,9 +161,9 @@ impl Settings {
             model: self.model.clone().unwrap_or_default(),
             serial: self.model_serial,
             options: LoadOptions {
-                provider: self.execution_provider.named(),
+                provider: self.execution_provider.to_provider(),
                 allow_fallback: self.allow_fallback,
-                precision: self.precision.named(),
+                precision: self.precision.to_precision(),
                 provider_options: ProviderOptions {
                     device_id: self.device_id,
                     threads: self.threads,

@@ -79,8 +79,8 @@ pub enum ExecutionProvider {
 }
 
 impl ExecutionProvider {
-    /// The value as the crates have it, or `None` for `auto`.
-    pub(super) fn named(self) -> Option<Provider> {
+    /// The runtime's provider; `None` for `auto`.
+    pub(super) fn to_provider(self) -> Option<Provider> {
         match self {
             Self::Auto => None,
             Self::Cpu => Some(Provider::Cpu),
@@ -118,8 +118,8 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// The value as the crates have it, or `None` for `auto`.
-    pub(super) fn named(self) -> Option<contract::Precision> {
+    /// The precision of a model's file; `None` for `auto`.
+    pub(super) fn to_precision(self) -> Option<contract::Precision> {
         match self {
             Self::Auto => None,
             Self::Fp32 => Some(contract::Precision::Fp32),
