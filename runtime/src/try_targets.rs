@@ -11,9 +11,9 @@ use cyclegan_contract::{Direction, Precision};
 
 use super::{error::LoadError, locate::ModelFiles, message::CAT, target::Target, warning::Warning};
 
-/// How much faster than ONNX Runtime itself OpenVINO must be on the CPU for `auto` to use it: the
-/// accuracy of the measurement.
-const CLEARLY: f64 = 0.9;
+/// The largest share of ONNX Runtime's own time at which `auto` uses OpenVINO on the CPU; a smaller gain is
+/// within the noise.
+const MAX_TIME_RATIO: f64 = 0.9;
 
 /// Opens the first of `targets` that works. If none works, returns the error of the last one; fails at once
 /// if no other target could work. A skipped device is a warning.
@@ -105,7 +105,9 @@ pub fn variants(
 pub fn faster<T, E>(own: T, other: Result<T, E>, time: impl Fn(&T) -> Option<Duration>) -> T {
     let Ok(other) = other else { return own };
     match (time(&own), time(&other)) {
-        (Some(own_time), Some(other_time)) if other_time < own_time.mul_f64(CLEARLY) => other,
+        (Some(own_time), Some(other_time)) if other_time < own_time.mul_f64(MAX_TIME_RATIO) => {
+            other
+        }
         _ => own,
     }
 }
