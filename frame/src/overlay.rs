@@ -45,7 +45,7 @@ pub struct Band {
     matte_patches: PatchRows,
     /// A row with colours, before it gets its alpha.
     pub row: Vec<u8>,
-    /// A row without alpha, before patches get theirs.
+    /// A row whose alpha is 0, before the patches' mattes are written to it.
     clear: Vec<u8>,
 }
 

@@ -5,7 +5,7 @@
 use anyhow::{Result, bail};
 
 /// Minimum Jaro similarity of a suggested name, 0 to 1.
-const ALIKE: f64 = 0.7;
+const MIN_SIMILARITY: f64 = 0.7;
 
 /// Fails if `key` is not one of `names`; the error suggests the nearest name.
 pub fn check_option_name(key: &str, names: &[&str]) -> Result<()> {
@@ -14,7 +14,7 @@ pub fn check_option_name(key: &str, names: &[&str]) -> Result<()> {
     }
     let scored = names.iter().map(|name| (strsim::jaro(key, name), name));
     match scored.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((alike, nearest)) if alike > ALIKE => {
+        Some((similarity, nearest)) if similarity > MIN_SIMILARITY => {
             bail!("no option `{key}`; the nearest is `{nearest}`")
         }
         _ => bail!("no option `{key}`"),

@@ -38,7 +38,7 @@ pub fn escape(text: &str) -> String {
     escaped.replace('"', "&quot;")
 }
 
-/// The image as JPEG, in the quality that the image crate takes by default.
+/// The image as JPEG, at the image crate's default quality.
 pub fn jpeg(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut jpeg = Cursor::new(Vec::new());
     picture.write_to(&mut jpeg, ImageFormat::Jpeg)?;
