@@ -49,8 +49,9 @@ impl Halver {
             Some(_) => Some(VideoFormat::V308),
             None => in_8_bits(info.format()),
         };
-        let is_reached = |planes: &Vec<Plane>| pairs.is_some() || planes.iter().all(Plane::is_even);
-        let planes = Plane::all(info).filter(is_reached);
+        let is_supported =
+            |planes: &Vec<Plane>| pairs.is_some() || planes.iter().all(Plane::has_uniform_spacing);
+        let planes = Plane::all(info).filter(is_supported);
         let (Some(planes), Some(format), true) = (planes, format, is_even && is_large) else {
             return Ok(None);
         };

@@ -32,8 +32,8 @@ pub struct RowLerp<'a> {
 impl<'a> RowLerp<'a> {
     /// The entries of one of three samples in each packed word, of `words` words.
     #[inline]
-    fn lane(&self, lane: usize, words: usize) -> Self {
-        let part = |row: &'a [i16]| &row[lane * words..][..words];
+    fn sample(&self, sample: usize, words: usize) -> Self {
+        let part = |row: &'a [i16]| &row[sample * words..][..words];
         Self { before: part(self.before), after: part(self.after), weight: self.weight }
     }
 
@@ -257,7 +257,7 @@ pub fn add_packed<const BIG_ENDIAN: bool>(
 ) {
     let words = source.len() / 4;
     let samples = target.as_chunks_mut::<4>().0.iter_mut().zip(source.as_chunks::<4>().0);
-    let [first, second, third] = [0, 1, 2].map(|lane| residual.lane(lane, words).pairs());
+    let [first, second, third] = [0, 1, 2].map(|sample| residual.sample(sample, words).pairs());
     let (half, fraction) = (HALF >> SCALE_10, FRACTION - SCALE_10);
     let others = packed.others();
     for ((target, &source), (a, (b, c))) in samples.zip(first.zip(second.zip(third))) {
@@ -285,8 +285,9 @@ pub fn blend_packed<const BIG_ENDIAN: bool>(
 ) {
     let words = source.len() / 4;
     let samples = target.as_chunks_mut::<4>().0.iter_mut().zip(source.as_chunks::<4>().0);
-    let [first, second, third] = [0, 1, 2]
-        .map(|lane| residual.lane(lane, words).pairs().zip(&is_sample[lane * words..][..words]));
+    let [first, second, third] = [0, 1, 2].map(|sample| {
+        residual.sample(sample, words).pairs().zip(&is_sample[sample * words..][..words])
+    });
     let others = packed.others();
     for ((target, &source), (a, (b, c))) in samples.zip(first.zip(second.zip(third))) {
         let word = load_packed::<BIG_ENDIAN>(source);
@@ -311,9 +312,9 @@ pub fn cover_packed<const BIG_ENDIAN: bool>(
 ) {
     let samples = target.as_chunks_mut::<4>().0.iter_mut().zip(source.as_chunks::<4>().0);
     let words = source.len() / 4;
-    let lanes = [0, 1, 2]
-        .map(|lane| residual.lane(lane, words).pairs().zip(coverage.lane(lane, words).pairs()));
-    let [first, second, third] = lanes;
+    let [first, second, third] = [0, 1, 2].map(|sample| {
+        residual.sample(sample, words).pairs().zip(coverage.sample(sample, words).pairs())
+    });
     let others = packed.others();
     for ((target, &source), (a, (b, c))) in samples.zip(first.zip(second.zip(third))) {
         let word = load_packed::<BIG_ENDIAN>(source);

@@ -53,8 +53,8 @@ impl LumaPlane {
     pub fn update(&mut self, picture: &[u8], stride: usize, component: usize) {
         let width = self.size.width as usize;
         for (row, source) in self.pixels.chunks_exact_mut(width).zip(picture.chunks(stride)) {
-            for (grey, pixel) in row.iter_mut().zip(source.chunks_exact(3)) {
-                *grey = pixel[component];
+            for (luma, pixel) in row.iter_mut().zip(source.chunks_exact(3)) {
+                *luma = pixel[component];
             }
         }
     }
@@ -219,10 +219,10 @@ mod tests {
 
     #[test]
     fn flat_areas_do_not_move_and_blocks_cover_the_image() {
-        let grey = LumaPlane::new(Size { width: 20, height: 13 });
+        let luma = LumaPlane::new(Size { width: 20, height: 13 });
         let mut covered = vec![0; 20 * 13];
-        for block in grey.blocks() {
-            let origin = Origin::of(block, &grey, &grey);
+        for block in luma.blocks() {
+            let origin = Origin::of(block, &luma, &luma);
             assert_eq!((origin.x, origin.y), (2 * block.left, 2 * block.top));
             for y in block.top..block.top + block.height {
                 covered[y * 20 + block.left..][..block.width].iter_mut().for_each(|n| *n += 1);

@@ -7,8 +7,8 @@ use std::convert::Infallible;
 use cyclegan_contract::Size;
 
 use super::{
+    feather::FeatherWeights,
     kernel::RowLerp,
-    mask::Mask,
     matte::Matte,
     plane::{COVER_ALL, Plane},
     recent::Recent,
@@ -52,7 +52,7 @@ pub struct Patch {
     /// The residual at strength 1.
     pub residual: Residual,
     region: Option<Region>,
-    mask: Mask,
+    weights: FeatherWeights,
     /// Coverage of the frame's samples, for [`Upscale::Plain`].
     coverage: Vec<i16>,
     is_covering: bool,
@@ -63,7 +63,7 @@ impl Default for Patch {
         Self {
             residual: Residual::new(Size { width: 1, height: 1 }),
             region: None,
-            mask: Mask::default(),
+            weights: FeatherWeights::default(),
             coverage: Vec::new(),
             is_covering: false,
         }
@@ -74,8 +74,8 @@ impl Patch {
     /// Applies the feathered edge of `regions[index]` and the strength of `upscale` to the residual.
     pub fn feather(&mut self, index: usize, regions: &[Region], upscale: Upscale) {
         self.region = Some(regions[index]);
-        self.mask.update(index, regions, upscale);
-        let weights = self.mask.weights();
+        self.weights.update(index, regions, upscale);
+        let weights = self.weights.values();
         for plane in &mut self.residual.planes {
             for (step, weight) in plane.iter_mut().zip(weights) {
                 *step = (f32::from(*step) * weight) as i16;

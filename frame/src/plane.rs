@@ -120,8 +120,8 @@ impl Plane {
         if is_premultiplied {
             let [plane] = planes.as_mut_slice() else { return None };
             let is_pixel = plane.count == 3 && format.is_rgb();
-            let is_beside = format.plane()[ALPHA] as usize == plane.index;
-            if !is_pixel || !is_beside || Storage::of(&format, ALPHA)? != plane.storage {
+            let shares_plane = format.plane()[ALPHA] as usize == plane.index;
+            if !is_pixel || !shares_plane || Storage::of(&format, ALPHA)? != plane.storage {
                 return None;
             }
             plane.alpha = Some(offset(&format, ALPHA) / plane.storage.bytes());
@@ -190,10 +190,10 @@ impl Plane {
     }
 
     /// Whether each pixel has one sample of each component, and up to four entries.
-    pub fn is_even(&self) -> bool {
+    pub fn has_uniform_spacing(&self) -> bool {
         let [Component { stride, halvings, .. }, ..] = self.components;
-        let is_even = |other: &Component| (other.stride, other.halvings) == (stride, halvings);
-        !self.is_packed() && stride <= 4 && self.components().iter().all(is_even)
+        let is_same = |other: &Component| (other.stride, other.halvings) == (stride, halvings);
+        !self.is_packed() && stride <= 4 && self.components().iter().all(is_same)
     }
 
     /// Whether a 32-bit word holds three samples.
@@ -387,7 +387,7 @@ pub type PackedPlace = (usize, usize, u32);
 /// The packing and layout of the components of `format`, if it packs three samples per word.
 pub fn packed(format: VideoFormat) -> Option<(Packed, [PackedPlace; 3])> {
     let little_endian = Packed { shifts: [0, 10, 20], little_endian: true };
-    let [first, second, third] = [0, 1, 2].map(|lane| (lane, 3, 0));
+    let [first, second, third] = [0, 1, 2].map(|sample| (sample, 3, 0));
     Some(match format {
         // Cb Y Cr Y Cb Y Cr Y …
         VideoFormat::V210 => (little_endian, [(1, 2, 0), (0, 4, 1), (2, 4, 1)]),

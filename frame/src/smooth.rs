@@ -127,9 +127,9 @@ mod tests {
     }
 
     fn flat(level: u8) -> LumaPlane {
-        let mut grey = LumaPlane::new(SIZE);
-        grey.pixels.fill(level);
-        grey
+        let mut luma = LumaPlane::new(SIZE);
+        luma.pixels.fill(level);
+        luma
     }
 
     fn smoothed(greys: [u8; 2], is_reset: bool) -> i16 {

@@ -127,9 +127,9 @@ impl UpsampledRows {
         }
         match layout {
             Layout::Alone => {}
-            Layout::Interleaved(2, lanes) => interleave::<2>(&self.lines, lanes, target),
-            Layout::Interleaved(3, lanes) => interleave::<3>(&self.lines, lanes, target),
-            Layout::Interleaved(_, lanes) => interleave::<4>(&self.lines, lanes, target),
+            Layout::Interleaved(2, order) => interleave::<2>(&self.lines, order, target),
+            Layout::Interleaved(3, order) => interleave::<3>(&self.lines, order, target),
+            Layout::Interleaved(_, order) => interleave::<4>(&self.lines, order, target),
             Layout::Mixed => {
                 for (component, line) in components.iter().zip(&self.lines) {
                     scatter(part, component, line, target);
@@ -156,16 +156,16 @@ impl Layout {
     fn of(part: &Plane) -> Self {
         let components = part.components();
         let Component { stride, width, .. } = components[0];
-        let is_even = |other: &Component| (other.stride, other.width) == (stride, width);
-        let is_even = !part.is_packed() && components.iter().all(is_even);
+        let is_same = |other: &Component| (other.stride, other.width) == (stride, width);
+        let is_uniform = !part.is_packed() && components.iter().all(is_same);
         match stride {
-            1 if is_even => Self::Alone,
-            2..=4 if is_even && components.iter().all(|other| other.offset < stride) => {
-                let mut lanes = [ZEROS; 4];
+            1 if is_uniform => Self::Alone,
+            2..=4 if is_uniform && components.iter().all(|other| other.offset < stride) => {
+                let mut order = [ZEROS; 4];
                 for (line, component) in components.iter().enumerate() {
-                    lanes[component.offset] = line;
+                    order[component.offset] = line;
                 }
-                Self::Interleaved(stride, lanes)
+                Self::Interleaved(stride, order)
             }
             _ => Self::Mixed,
         }
@@ -175,16 +175,16 @@ impl Layout {
 /// Interleaves `N` lines into `target`; the last pixel may be incomplete.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn interleave<const N: usize>(lines: &[Vec<i16>; 4], lanes: [usize; 4], target: &mut [i16]) {
+fn interleave<const N: usize>(lines: &[Vec<i16>; 4], order: [usize; 4], target: &mut [i16]) {
     let (pixels, rest) = target.as_chunks_mut::<N>();
     let count = pixels.len();
-    let lines: [&[i16]; N] = std::array::from_fn(|lane| lines[lanes[lane]].as_slice());
+    let lines: [&[i16]; N] = std::array::from_fn(|component| lines[order[component]].as_slice());
     for (entry, line) in rest.iter_mut().zip(lines) {
         *entry = line[count];
     }
     let lines = lines.map(|line| &line[..count]);
     for (i, pixel) in pixels.iter_mut().enumerate() {
-        *pixel = std::array::from_fn(|lane| lines[lane][i]);
+        *pixel = std::array::from_fn(|component| lines[component][i]);
     }
 }
 

@@ -87,9 +87,9 @@ impl Storage {
                 (0..words).map(|i| place(all(i), word.shift, word.little_endian)).collect()
             }
             Self::Packed(packed) => {
-                let lane =
+                let sample =
                     |shift| (0..words).map(move |i| place(all(i), shift, packed.little_endian));
-                packed.shifts.into_iter().flat_map(lane).collect()
+                packed.shifts.into_iter().flat_map(sample).collect()
             }
         };
         Row { bytes, depth, places }

@@ -11,16 +11,16 @@ use super::{
 
 /// Weights of one region's residual, at the generator's size.
 #[derive(Clone, Debug, Default)]
-pub struct Mask {
-    weights: Vec<f32>,
+pub struct FeatherWeights {
+    values: Vec<f32>,
     /// The feather along x and then along y of each overlapping region, one after the other.
     ramps: Vec<f32>,
 }
 
-impl Mask {
+impl FeatherWeights {
     /// The weights, 0 to 1, row by row.
-    pub fn weights(&self) -> &[f32] {
-        &self.weights
+    pub fn values(&self) -> &[f32] {
+        &self.values
     }
 
     /// Computes the weights of `regions[index]`.
@@ -43,12 +43,12 @@ impl Mask {
                 before += usize::from(i < index);
             }
         }
-        self.weights.clear();
+        self.values.clear();
         let all = self.ramps.chunks_exact(width + height);
         for y in 0..height {
             for x in 0..width {
                 let feathers = all.clone().map(|ramps| ramps[x] * ramps[width + y]);
-                self.weights.push(share(feathers, before, upscale));
+                self.values.push(share(feathers, before, upscale));
             }
         }
     }
@@ -124,30 +124,30 @@ mod tests {
     }
 
     /// The weight of a region at one place of the frame, by the nearest of its samples.
-    fn weight_at(mask: &Mask, region: &Region, x: f32, y: f32) -> f32 {
+    fn weight_at(weights: &FeatherWeights, region: &Region, x: f32, y: f32) -> f32 {
         let size = region.letterbox.content.size;
         let index = |place: f32, (start, length): (f32, f32), count: u32| {
             (((place - start) / length * count as f32) as usize).min(count as usize - 1)
         };
         let column = index(x, along(&region.crop, 0), size.width);
         let row = index(y, along(&region.crop, 1), size.height);
-        mask.weights()[row * size.width as usize + column]
+        weights.values()[row * size.width as usize + column]
     }
 
-    fn masks(regions: &[Region], upscale: Upscale) -> Vec<Mask> {
-        let mask = |index| {
-            let mut mask = Mask::default();
-            mask.update(index, regions, upscale);
-            mask
+    fn all_weights(regions: &[Region], upscale: Upscale) -> Vec<FeatherWeights> {
+        let weights = |index| {
+            let mut weights = FeatherWeights::default();
+            weights.update(index, regions, upscale);
+            weights
         };
-        (0..regions.len()).map(mask).collect()
+        (0..regions.len()).map(weights).collect()
     }
 
     #[test]
     fn the_weight_is_1_in_the_box_and_0_at_the_edge() {
         let regions = regions(&[(100, 100, 80, 60)]);
-        let mask = &masks(&regions, FULL)[0];
-        let at = |x: f32, y: f32| weight_at(mask, &regions[0], x, y);
+        let weights = &all_weights(&regions, FULL)[0];
+        let at = |x: f32, y: f32| weight_at(weights, &regions[0], x, y);
         assert_eq!((at(102.0, 102.0), at(178.0, 158.0)), (1.0, 1.0));
         assert_eq!((at(83.5, 120.0), at(140.0, 176.5)), (0.0, 0.0));
         let across: Vec<_> = (84..=100).map(|x| at(x as f32, 130.0)).collect();
@@ -157,9 +157,9 @@ mod tests {
     #[test]
     fn a_box_at_the_frames_edge_is_not_feathered_there() {
         let regions = regions(&[(0, 0, 80, 300)]);
-        let mask = &masks(&regions, FULL)[0];
-        assert_eq!(weight_at(mask, &regions[0], 0.0, 0.0), 1.0);
-        assert_eq!(weight_at(mask, &regions[0], 0.0, 299.0), 1.0);
+        let weights = &all_weights(&regions, FULL)[0];
+        assert_eq!(weight_at(weights, &regions[0], 0.0, 0.0), 1.0);
+        assert_eq!(weight_at(weights, &regions[0], 0.0, 299.0), 1.0);
     }
 
     proptest! {
@@ -176,9 +176,9 @@ mod tests {
                 region.crop = Rect { x: 0, y: 0, size: FRAME };
                 region.letterbox.content.size = TENSOR;
             }
-            let masks = masks(&regions, upscale);
+            let all = all_weights(&regions, upscale);
             for place in (0..64 * 64).step_by(37) {
-                let weights: Vec<f32> = masks.iter().map(|mask| mask.weights()[place]).collect();
+                let weights: Vec<f32> = all.iter().map(|weights| weights.values()[place]).collect();
                 let soft = regions.iter().map(|region| {
                     let (x, y) = (place % 64, place / 64);
                     let along = |axis, i| ramp(region, region, axis, 64).nth(i).unwrap();
@@ -199,9 +199,9 @@ mod tests {
             boxes in prop::collection::vec((0u32..380, 0u32..280, 1u32..200, 1u32..200), 1..12),
         ) {
             let regions = regions(&boxes);
-            for (region, mask) in regions.iter().zip(masks(&regions, FULL)) {
+            for (region, weights) in regions.iter().zip(all_weights(&regions, FULL)) {
                 let size = region.letterbox.content.size;
-                for (i, weight) in mask.weights().iter().enumerate() {
+                for (i, weight) in weights.values().iter().enumerate() {
                     let place = |axis: usize, i: u32, count: u32| {
                         let (start, length) = along(&region.crop, axis);
                         start + (i as f32 + 0.5) * length / count as f32

@@ -12,7 +12,7 @@ use super::{
 
 /// Minimum IoU of a box with its box in the previous frame (Bewley et al., SORT, arXiv 1602.00763,
 /// section 3.3).
-const SAME: f64 = 0.3;
+const MIN_IOU: f64 = 0.3;
 
 /// Tracks regions from frame to frame and smooths their residuals.
 ///
@@ -26,7 +26,7 @@ pub struct RegionSmoother {
 
 #[derive(Debug)]
 struct Track {
-    core: Rect,
+    bbox: Rect,
     smoother: Smoother,
 }
 
@@ -41,18 +41,18 @@ impl RegionSmoother {
     pub fn follow(&mut self, regions: &[Region]) {
         for (index, region) in regions.iter().enumerate() {
             let rest = self.tracks.iter().enumerate().skip(index);
-            let rest = rest.map(|(i, track)| (i, iou(&track.core, &region.bbox)));
-            let best = rest.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, like)| *like >= SAME);
+            let rest = rest.map(|(i, track)| (i, iou(&track.bbox, &region.bbox)));
+            let best = rest.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, iou)| *iou >= MIN_IOU);
             let size = region.letterbox.content.size;
             let found = match best {
                 Some((track, _)) if self.tracks[track].smoother.size() == size => track,
                 _ => {
-                    self.tracks.push(Track { core: region.bbox, smoother: Smoother::new(size) });
+                    self.tracks.push(Track { bbox: region.bbox, smoother: Smoother::new(size) });
                     self.tracks.len() - 1
                 }
             };
             self.tracks.swap(index, found);
-            self.tracks[index].core = region.bbox;
+            self.tracks[index].bbox = region.bbox;
         }
         self.tracks.truncate(regions.len());
     }
