@@ -99,7 +99,7 @@ fn filters_take_turns_on_webgpu() {
     let mut command = launch(&plugins, &webgpu);
     for name in ["first", "second", "third", "fourth"] {
         let model = small(&models, &format!("{name}.onnx"));
-        command.args(["videotestsrc", "num-buffers=100", "!"]);
+        command.args(["videotestsrc", "num-buffers=20", "!"]);
         command.args(["video/x-raw,format=RGB,width=32,height=32", "!", "cycleganfilter"]);
         command.arg(format!("model={}", model.display()));
         command.args(["execution-provider=webgpu", "!", "fakesink"]);
