@@ -9,7 +9,7 @@ use std::{fs::File, io, path::Path};
 use anyhow::{Result, ensure};
 use cyclegan_output::{
     page::{self, escape},
-    write_beside_with,
+    write_atomically_with,
 };
 
 use crate::{
@@ -44,7 +44,7 @@ pub fn write(path: &Path, out: &Path, items: &[Item]) -> Result<()> {
         true => Recorded::all(out).into_iter().map(Row::of_record).collect(),
         false => items.iter().map(|item| Row::of_item(out, item)).collect(),
     };
-    write_beside_with(path, |file| {
+    write_atomically_with(path, |file| {
         file.write_all(page::begin("cyclegan-batch", None).as_bytes())?;
         file.write_all(summary(&rows).as_bytes())?;
         rows.iter().try_for_each(|row| row.write(file))?;

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use cyclegan_output::write_beside;
+use cyclegan_output::write_atomically;
 
 /// The cost of a generator; unknown values are `None`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ impl Costs {
 
     /// Writes the file.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_beside(path, serde_json::to_string_pretty(self)?.as_bytes())
+        write_atomically(path, serde_json::to_string_pretty(self)?.as_bytes())
     }
 
     /// The heads of a table's columns.

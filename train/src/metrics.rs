@@ -27,7 +27,7 @@ impl Metrics {
                     .filter(|line| of_text(line).is_some_and(|at| at <= images))
                     .flat_map(|line| [line, "\n"])
                     .collect();
-                cyclegan_output::write_beside(path, kept.as_bytes())?;
+                cyclegan_output::write_atomically(path, kept.as_bytes())?;
             }
             Ok(OpenOptions::new().create(true).append(true).open(path)?)
         };

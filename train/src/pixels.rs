@@ -5,7 +5,7 @@
 use std::{fs, io::Cursor, path::Path};
 
 use anyhow::{Context, Result};
-use cyclegan_output::write_beside;
+use cyclegan_output::write_atomically;
 use image::{EncodableLayout, GrayImage, ImageBuffer, ImageFormat, PixelWithColorType, RgbImage};
 use tch::{Kind, Tensor};
 
@@ -54,5 +54,5 @@ where
     }
     let mut png = Cursor::new(Vec::new());
     picture.write_to(&mut png, ImageFormat::Png)?;
-    write_beside(path, png.get_ref())
+    write_atomically(path, png.get_ref())
 }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ArgMatches;
-use cyclegan_output::write_beside;
+use cyclegan_output::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -197,7 +197,7 @@ impl RunFolder {
     /// Writes `config.toml`; creates the folder if it does not exist.
     pub fn write_config(&self, config: &Config) -> Result<()> {
         fs::create_dir_all(&self.path).with_context(|| self.path.display().to_string())?;
-        write_beside(&self.config_path(), toml::to_string(config)?.as_bytes())
+        write_atomically(&self.config_path(), toml::to_string(config)?.as_bytes())
     }
 
     /// Keeps other processes from training this run while this folder or a clone of it is used. Creates the folder if it

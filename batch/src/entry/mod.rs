@@ -22,7 +22,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use cyclegan_output::{rename, write_beside};
+use cyclegan_output::{rename, write_atomically};
 
 use crate::{
     files::{create_folder, describe, remove_unfinished},
@@ -252,7 +252,7 @@ impl Entry {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        write_beside(&self.folder.join(name), bytes)
+        write_atomically(&self.folder.join(name), bytes)
     }
 
     fn rename(&self) -> Result<()> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-use cyclegan_output::write_beside;
+use cyclegan_output::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -100,7 +100,7 @@ impl Failure {
     pub fn write(folder: &Path, paths: Paths, cause: &str, notices: &[String]) -> Result<()> {
         let (cause, notices) = (cause.to_owned(), notices.to_vec());
         let failure = Self { paths, cause, host: host(), notices };
-        write_beside(&folder.join(FAILURE), &serde_json::to_vec_pretty(&failure)?)
+        write_atomically(&folder.join(FAILURE), &serde_json::to_vec_pretty(&failure)?)
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use cyclegan_output::write_beside;
+use cyclegan_output::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -86,7 +86,7 @@ impl Entry {
         let segments = self.segments_of(plan, &text, container);
         fs::create_dir_all(&segments.folder)?;
         // Last: other processes start when it exists.
-        write_beside(&self.all_segments().join(PLAN), &text)?;
+        write_atomically(&self.all_segments().join(PLAN), &text)?;
         Ok(segments)
     }
 
@@ -136,7 +136,7 @@ impl Segments {
 
     /// Gives segment `number` its final name.
     pub fn finish(&self, number: usize, finished: &Finished) -> Result<()> {
-        write_beside(&self.record(number), &serde_json::to_vec(finished)?)?;
+        write_atomically(&self.record(number), &serde_json::to_vec(finished)?)?;
         let from = self.unfinished(number);
         File::open(&from).and_then(|file| file.sync_all()).context("cannot write a segment")?;
         fs::rename(from, self.path(number)).context("cannot rename a segment")

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use cyclegan_output::{page, write_beside};
+use cyclegan_output::{page, write_atomically};
 use image::{GenericImage, RgbImage};
 
 use super::advice::{Finding, file_name};
@@ -24,7 +24,7 @@ const ROW: u32 = 12;
 /// Writes the sheet, as a page or an image by its file extension.
 pub fn write(path: &Path, folders: &[(String, Domain)], findings: &[Finding]) -> Result<()> {
     match path.extension().and_then(|e| e.to_str()) {
-        Some("html") => write_beside(path, html(folders, findings)?.as_bytes()),
+        Some("html") => write_atomically(path, html(folders, findings)?.as_bytes()),
         Some("png") => write_png(&png(folders), path),
         _ => bail!("{}: expected a name ending in .html or .png", path.display()),
     }

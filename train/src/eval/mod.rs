@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::{ArgGroup, Args, ValueEnum};
 use cyclegan_contract::{Direction, Precision, file_name};
-use cyclegan_output::write_beside;
+use cyclegan_output::write_atomically;
 
 use crate::{export, onnx_generator::OnnxGenerator, options::MAX_SIDE, run_folder::RunFolder};
 use features::{FeatureNetwork, Scaling};
@@ -128,10 +128,10 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     let scores = scorer.score(&mut candidates)?;
     say!("{}", show::table(&scores).trim_end());
     if let Some(path) = &args.json {
-        write_beside(path, show::json(&scores)?.as_bytes())?;
+        write_atomically(path, show::json(&scores)?.as_bytes())?;
     }
     if let Some(path) = &args.html {
-        write_beside(path, show::html(&scores)?.as_bytes())?;
+        write_atomically(path, show::html(&scores)?.as_bytes())?;
     }
     Ok(())
 }

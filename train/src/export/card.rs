@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use anyhow::Result;
 use cyclegan_contract::Direction;
-use cyclegan_output::write_beside;
+use cyclegan_output::write_atomically;
 
 use super::{Pair, Written};
 use crate::net::{cost::macs, generator::Generator};
@@ -26,7 +26,7 @@ pub(super) fn write(out: &Path, [a, b]: &[String; 2], sections: &[String]) -> Re
         return Ok(());
     }
     let card = format!("# {a} ⇄ {b}\n\n{}\n{MARK}\n", sections.join("\n"));
-    write_beside(&path, card.as_bytes())
+    write_atomically(&path, card.as_bytes())
 }
 
 impl Pair {

@@ -23,7 +23,7 @@ use cyclegan_contract::{
     Direction, ElementType, Metadata, Precision, file_name,
     onnx::{Message, ModelProto},
 };
-use cyclegan_output::write_beside;
+use cyclegan_output::write_atomically;
 use tch::{Device, Kind, no_grad};
 
 use crate::{
@@ -375,7 +375,7 @@ fn write_checked<T>(
 ) -> Result<T> {
     let beside = path.with_extension("unchecked.onnx");
     let written = || -> Result<T> {
-        write_beside(&beside, bytes)?;
+        write_atomically(&beside, bytes)?;
         let found = check(&mut OnnxGenerator::open(&beside, 0)?)?;
         fs::rename(&beside, path)?;
         Ok(found)

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 use cyclegan_output::{
     page::{self, escape},
-    write_beside,
+    write_atomically,
 };
 use serde_json::{Map, Value};
 
@@ -42,7 +42,7 @@ pub fn write(run: &RunFolder, caption: &str) -> Result<()> {
     ]
     .concat();
     let page = page::page("cyclegan-train", Some(REFRESH), &body);
-    write_beside(&folder.join("index.html"), page.as_bytes())
+    write_atomically(&folder.join("index.html"), page.as_bytes())
 }
 
 fn summary(lines: &[Map<String, Value>]) -> String {

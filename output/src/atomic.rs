@@ -13,12 +13,12 @@ use anyhow::{Context, Result};
 
 /// Writes a file atomically: it is complete or absent even after a power failure or if another process writes
 /// the same file.
-pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_beside_with(path, |file| file.write_all(bytes))
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically_with(path, |file| file.write_all(bytes))
 }
 
 /// The same for contents that `contents` writes piece by piece.
-pub fn write_beside_with(
+pub fn write_atomically_with(
     path: &Path,
     contents: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
@@ -55,9 +55,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // A folder has the name of the file.
         fs::create_dir_all(folder.path().join("report/sub")).unwrap();
-        assert!(write_beside(&folder.path().join("report"), b"text").is_err());
+        assert!(write_atomically(&folder.path().join("report"), b"text").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        write_beside(&folder.path().join("other"), b"text").unwrap();
+        write_atomically(&folder.path().join("other"), b"text").unwrap();
         assert_eq!(fs::read(folder.path().join("other")).unwrap(), b"text");
     }
 }
