@@ -33,5 +33,6 @@ mod streams;
 mod table;
 mod times;
 mod tracks;
+mod transport_streams;
 mod unsupported;
 mod videos;

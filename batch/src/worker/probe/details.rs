@@ -10,7 +10,7 @@ use crate::worker::{
         foreign_tags,
         isobmff::{Details, UserData, index},
         matroska::Extras,
-        mpegts,
+        mpegts::{self, Programs, Stream},
     },
     elements::caps::{WEBVTT, codec_name},
 };
@@ -84,18 +84,17 @@ impl Media {
     }
 
     fn add_mpegts(&mut self, head: &[u8]) {
-        self.programs = mpegts::programs(head);
-        // A stream id ends with the packet identifier.
-        let is_known = |id: &u16| {
-            let suffix = format!("{id:08x}");
-            self.tracks.iter().any(|track| track.id.ends_with(&suffix))
-        };
-        // A track without a decoder has no id.
         let has_klv = self.tracks.iter().any(|track| track.kind() == "meta/x-klv");
-        let is_klv = |kind: u8| has_klv && kind == mpegts::PRIVATE_DATA;
-        let unknown =
-            self.programs.streams.iter().filter(|(id, kind)| !is_known(id) && !is_klv(*kind));
-        self.unknown = unknown.map(|(_, kind)| mpegts::name(*kind)).collect();
+        // A stream id ends with the packet identifier. A track without a decoder has no id.
+        let is_known = |stream: &Stream| {
+            let suffix = format!("{:08x}", stream.id);
+            self.tracks.iter().any(|track| track.id.ends_with(&suffix))
+                || (has_klv && stream.kind == mpegts::PRIVATE_DATA)
+        };
+        let programs = Programs::of(head);
+        let unknown = programs.streams.iter().filter(|own| own.has_data && !is_known(own));
+        self.unknown = unknown.map(|stream| mpegts::name(stream.kind)).collect();
+        self.programs = programs;
     }
 
     fn add_matroska(&mut self, mut extras: Extras) {

@@ -66,7 +66,7 @@ pub struct Media {
     pub late_start: gst::ClockTime,
     /// The minimum number of frames that the container states; 0 if it states none.
     pub stated_frames: u64,
-    /// The programs of a transport stream. `tsdemux` outputs the first.
+    /// The programs of a transport stream.
     pub programs: Programs,
     /// The streams that the demuxer does not support.
     pub unknown: Vec<String>,
@@ -135,7 +135,7 @@ impl Media {
     /// Probes an input; also fails if the demuxer gives its frames wrong times.
     pub fn probe_input(input: &Path) -> Result<Self> {
         let media = Self::probe(input)?;
-        ensure!(!media.programs.has_rare_clock, fault::RARE_CLOCK);
+        ensure!(!media.programs.has_rare_clock(), fault::RARE_CLOCK);
         Ok(media)
     }
 

@@ -7,7 +7,7 @@ use gst_pbutils::{DiscovererInfo, DiscovererResult};
 
 use super::{Media, Track, discover::PATIENCE};
 use crate::worker::{
-    containers::{mpegts, track_info::DOLBY_VISION_5, unread},
+    containers::{mpegts::Programs, track_info::DOLBY_VISION_5, unread},
     elements::caps::{codec_name, field},
     pipeline::fault,
 };
@@ -60,7 +60,7 @@ impl Media {
         }
         if self.tracks.is_empty() {
             // `tsdemux` removes the first tracks when others begin, which may be before they are known.
-            let had_some = mpegts::programs(head).count > 0;
+            let had_some = Programs::of(head).count > 0;
             return anyhow!(if had_some { fault::CHANGED_TRACKS } else { fault::NO_INDEX });
         }
         if self.tracks.iter().any(|track| track.kind().starts_with("video/")) {

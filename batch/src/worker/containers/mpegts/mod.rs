@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What `tsdemux` does not report about MPEG transport streams (ISO/IEC 13818-1): the number of programs, the streams
+//! of the first program that it does not support, and how often the clock of that program comes.
+
+mod packet;
+mod section;
+
+use self::{
+    packet::packets,
+    section::{ASSOCIATION, MAP, Section, sections},
+};
+use super::bytes::Reader;
+
+/// The type of private streams such as KLV, which only their descriptors distinguish.
+pub const PRIVATE_DATA: u8 = 0x06;
+/// The unit of the clock.
+const TICKS_PER_SECOND: u64 = 90_000;
+/// The longest time between two values of the clock that `tsdemux` of GStreamer 1.22 does not take for a jump. The
+/// standard allows 0.1 s.
+const LONGEST_STEP: u64 = TICKS_PER_SECOND / 2;
+/// Longer steps are jumps.
+const JUMP: u64 = 20 * TICKS_PER_SECOND;
+
+#[derive(Debug, Default)]
+pub struct Programs {
+    /// How many programs have a map.
+    pub count: usize,
+    /// The streams of the program whose map comes first, which is the one that `tsdemux` outputs.
+    pub streams: Vec<Stream>,
+    /// Values of the clock of that program.
+    times: Vec<u64>,
+}
+
+/// A stream of a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    /// The identifier of its packets.
+    pub id: u16,
+    /// Its type.
+    pub kind: u8,
+    /// Whether it has PES packets; others have tables.
+    pub has_data: bool,
+}
+
+/// A readable name of a stream type.
+pub fn name(stream_type: u8) -> String {
+    let name = match stream_type {
+        0x33 => "H.266",
+        0x80 => "LPCM",
+        0x82 => "DTS",
+        0x83 => "TrueHD",
+        0x84 | 0x87 | 0xA1 => "E-AC-3",
+        0x85 | 0x86 | 0xA2 => "DTS-HD",
+        0x90 => "PGS subtitles",
+        0x91 => "menus",
+        0x92 => "text subtitles",
+        _ => return format!("data of the type 0x{stream_type:02x}"),
+    };
+    name.to_owned()
+}
+
+impl Programs {
+    /// The programs in the first tables of a file that starts with `head`.
+    pub fn of(head: &[u8]) -> Self {
+        let packets: Vec<_> = packets(head).collect();
+        let tables = sections(&packets, &[0]);
+        let Some(table) = tables.iter().find(|section| section.table() == ASSOCIATION) else {
+            return Self::default();
+        };
+        let packets = &packets[table.end..];
+        let programs = programs(table);
+        let ids: Vec<_> = programs.iter().map(|(_, id)| *id).collect();
+        let mut maps = sections(packets, &ids);
+        maps.retain(|map| map.table() == MAP && programs.contains(&(map.program(), map.id)));
+        let is_mapped = |(number, _): &&(u64, _)| maps.iter().any(|map| map.program() == *number);
+        let count = programs.iter().filter(is_mapped).count();
+        let map = maps.first().and_then(|map| streams(map.content()));
+        let (clock_id, mut streams) = map.unwrap_or_default();
+        for stream in &mut streams {
+            let mut own = packets.iter().filter(|packet| packet.id() == stream.id);
+            stream.has_data = own.any(|packet| packet.starts_data());
+        }
+        let of_clock = packets.iter().filter(|packet| packet.id() == clock_id);
+        let times = of_clock.filter_map(|packet| packet.clock()).collect();
+        Self { count, streams, times }
+    }
+
+    /// Whether `tsdemux` takes most values of the clock for jumps, because they are rare.
+    pub fn has_rare_clock(&self) -> bool {
+        let steps = self.times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+        let late = steps.filter(|step| (LONGEST_STEP + 1..JUMP).contains(step)).count();
+        late > 1 && 2 * late > self.times.len()
+    }
+}
+
+/// The numbers of programs and the identifiers of their maps in the table of programs.
+fn programs(table: &Section) -> Vec<(u64, u16)> {
+    let mut entries = Reader(table.content());
+    let next = || Some((entries.big(2)?, id(&mut entries)?));
+    // 0 is the network information.
+    std::iter::from_fn(next).filter(|(number, _)| *number != 0).collect()
+}
+
+/// The next packet identifier in a table.
+fn id(table: &mut Reader<'_>) -> Option<u16> {
+    table.big(2).map(|id| (id & 0x1FFF) as u16)
+}
+
+/// The next descriptors in a table, after their length.
+fn descriptors<'a>(table: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let length = table.big(2)? & 0xFFF;
+    table.take(length)
+}
+
+/// The identifier of the packets with the clock and the streams in the map of a program.
+fn streams(map: &[u8]) -> Option<(u16, Vec<Stream>)> {
+    let mut rest = Reader(map);
+    let clock_id = id(&mut rest)?;
+    descriptors(&mut rest)?;
+    let next = || {
+        let (kind, id) = (rest.big(1)? as u8, id(&mut rest)?);
+        descriptors(&mut rest)?;
+        Some(Stream { id, kind, has_data: false })
+    };
+    Some((clock_id, std::iter::from_fn(next).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The packets with a section.
+    fn packets(id: u16, table: u8, program: u16, content: &[u8]) -> Vec<u8> {
+        let length = 5 + content.len() as u16 + 4;
+        let start = [&[0, table][..], &(0xB000 | length).to_be_bytes(), &program.to_be_bytes()];
+        let section = [&start.concat()[..], &[0xC1, 0, 0], content, &[0; 4]].concat();
+        let packet = |(number, part): (usize, &[u8])| {
+            let start = if number == 0 { 0x4000 } else { 0 };
+            let mut packet = [&[0x47][..], &(start | id).to_be_bytes(), &[0x10], part].concat();
+            packet.resize(188, 0xFF);
+            packet
+        };
+        section.chunks(184).enumerate().flat_map(packet).collect()
+    }
+
+    /// A packet with the start of a PES packet.
+    fn data(id: u16) -> Vec<u8> {
+        let start = (0x4000 | id).to_be_bytes();
+        [&[0x47][..], &start, &[0x10, 0, 0, 1], &[0xE0; 181]].concat()
+    }
+
+    /// A list of programs, from 1 on, with their maps in these packets.
+    fn list(ids: &[u16]) -> Vec<u8> {
+        let entry = |(number, id): (u16, &u16)| [number.to_be_bytes(), id.to_be_bytes()].concat();
+        packets(0, 0, 1, &(1..).zip(ids).flat_map(entry).collect::<Vec<_>>())
+    }
+
+    /// A map of streams of these types, with identifiers from 0x200 on and `descriptor`.
+    fn map(id: u16, program: u16, kinds: &[u8], descriptor: &[u8]) -> Vec<u8> {
+        let entry = |(id, kind): (u16, &u8)| {
+            let length = descriptor.len() as u16;
+            [&[*kind][..], &id.to_be_bytes(), &length.to_be_bytes(), descriptor].concat()
+        };
+        let streams = (0x200..).zip(kinds).flat_map(entry);
+        packets(id, 2, program, &[2, 0, 0, 0].into_iter().chain(streams).collect::<Vec<_>>())
+    }
+
+    fn kinds(programs: &Programs) -> Vec<u8> {
+        programs.streams.iter().map(|stream| stream.kind).collect()
+    }
+
+    #[test]
+    fn a_map_may_be_longer_than_a_packet() {
+        let types = [&[0x1B][..], &[0x81; 30], &[0x82]].concat();
+        let head = [list(&[0x100]), map(0x100, 1, &types, b"\x0A\x04eng\0"), data(0x200)].concat();
+        let programs = Programs::of(&head);
+        assert_eq!(kinds(&programs), types);
+        let with_data: Vec<_> = programs.streams.iter().filter(|own| own.has_data).collect();
+        assert_eq!(with_data.iter().map(|own| own.id).collect::<Vec<_>>(), [0x200]);
+    }
+
+    #[test]
+    fn the_first_map_that_comes_is_that_of_the_program() {
+        let list = list(&[0x100, 0x101, 0x102]);
+        let maps = [map(0x101, 2, &[0x02], b""), map(0x100, 1, &[0x1B], b"")].concat();
+        // A map before the list is not of a known program.
+        let programs = Programs::of(&[&map(0x100, 1, &[0x1B], b"")[..], &list, &maps].concat());
+        assert_eq!((programs.count, kinds(&programs)), (2, vec![0x02]));
+    }
+}
