@@ -22,16 +22,19 @@ fn remove_packets(path: &Path, id: u16) {
     });
 }
 
-/// Streams are recorded from any byte on.
+/// Streams are recorded from any byte on, and at a high bit rate, the part that is always read has one value of the clock.
 #[test]
 fn a_rare_clock_is_named_in_any_file() {
     let Some(place) = Place::of_ffmpeg("a rare clock") else { return };
-    let path = place.input("low.ts");
-    make(&path, &["-f lavfi -i testsrc2=s=960x540:r=1:d=8", H264].join(" "));
-    let bytes = fs::read(&path).unwrap();
-    fs::write(place.input("low-cut.ts"), &bytes[77..]).unwrap();
+    for (name, options) in [("low", ""), ("high", ",noise=alls=100:allf=t -qp 12")] {
+        let path = place.input(format!("{name}.ts"));
+        let video = format!("-f lavfi -i testsrc2=s=960x540:r=1:d=8{options}");
+        make(&path, &[&video, H264].join(" "));
+        let bytes = fs::read(&path).unwrap();
+        fs::write(place.input(format!("{name}-cut.ts")), &bytes[77..]).unwrap();
+    }
     let said = place.said(&["in"]);
-    for name in ["low", "low-cut"] {
+    for name in ["low", "low-cut", "high", "high-cut"] {
         let error = format!("error: in/{name}.ts: its clock (PCR) comes less often");
         assert!(said.contains(&error), "{name}: {said}");
     }
@@ -39,7 +42,7 @@ fn a_rare_clock_is_named_in_any_file() {
 
 #[test]
 fn tracks_that_nothing_demuxes_are_named_wherever_they_are() {
-    let Some(place) = Place::of_ffmpeg("many tracks") else { return };
+    let Some(place) = Place::of_ffmpeg("many tracks, and a late one") else { return };
     // Too many to be listed in one packet.
     let tones = format!("{TONE} ").repeat(13);
     let maps: String = (0..14).map(|number| format!("-map {number} ")).collect();
@@ -47,9 +50,17 @@ fn tracks_that_nothing_demuxes_are_named_wherever_they_are() {
         (0..13).map(|number| format!("-metadata:s:a:{number} language=eng ")).collect();
     let codecs = "-c:a ac3 -c:a:12 dca -strict -2";
     make(&place.input("many.m2ts"), &[BARS, &tones, &maps, H264, codecs, &names].join(" "));
+    // It comes after more than is always read.
+    let noise = "-f lavfi -i testsrc2=s=640x480:r=25:d=6,noise=alls=100:allf=t -itsoffset 5";
+    let late = [noise, OTHER_TONE, "-map 0 -map 1", H264, "-qp 20 -c:a dca -strict -2"];
+    make(&place.input("late.m2ts"), &late.join(" "));
     let said = place.run(&["in"]);
-    let note = "note: in/many.m2ts: a track that GStreamer does not support is left out: DTS";
-    assert!(said.contains(note), "{said}");
+    for name in ["many", "late"] {
+        let note = format!(
+            "note: in/{name}.m2ts: a track that GStreamer does not support is left out: DTS"
+        );
+        assert!(said.contains(&note), "{said}");
+    }
     assert_eq!(streams(&place.out("many.m2ts")).len(), 13, "{said}");
 }
 

@@ -2,6 +2,8 @@
 
 //! What the demuxer does not report about a file.
 
+use std::path::Path;
+
 use super::{Media, Track, file_head::FileHead};
 use crate::worker::{
     containers::{
@@ -33,7 +35,7 @@ impl Media {
             "application/ogg" | "video/ogg" => {
                 self.add_chapters(&chapters::of_comments(self.tag_lists()));
             }
-            "video/mpegts" => self.add_mpegts(&file.head),
+            "video/mpegts" => self.add_mpegts(file.path),
             _ => {}
         }
     }
@@ -83,7 +85,7 @@ impl Media {
         self.unknown = unknown.map(|track| format!("{} in AVI", codec_name(&track.caps))).collect();
     }
 
-    fn add_mpegts(&mut self, head: &[u8]) {
+    fn add_mpegts(&mut self, file: &Path) {
         let has_klv = self.tracks.iter().any(|track| track.kind() == "meta/x-klv");
         // A stream id ends with the packet identifier. A track without a decoder has no id.
         let is_known = |stream: &Stream| {
@@ -91,7 +93,7 @@ impl Media {
             self.tracks.iter().any(|track| track.id.ends_with(&suffix))
                 || (has_klv && stream.kind == mpegts::PRIVATE_DATA)
         };
-        let programs = Programs::of(head);
+        let programs = Programs::read(file, is_known).unwrap_or_default();
         let unknown = programs.streams.iter().filter(|own| own.has_data && !is_known(own));
         self.unknown = unknown.map(|stream| mpegts::name(stream.kind)).collect();
         self.programs = programs;

@@ -6,6 +6,12 @@
 mod packet;
 mod section;
 
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
 use self::{
     packet::packets,
     section::{ASSOCIATION, MAP, Section, sections},
@@ -22,6 +28,17 @@ const LONGEST_STEP: u64 = TICKS_PER_SECOND / 2;
 /// Longer steps are jumps.
 const JUMP: u64 = 20 * TICKS_PER_SECOND;
 
+/// How much of a file is read at first, and at most if values of the clock or the first packets of streams are missing.
+const HEAD: u64 = 1 << 20;
+const LIMIT: u64 = 64 << 20;
+/// How many values of the clock show whether it is rare.
+const ENOUGH: usize = 4;
+/// Types of streams that have sections instead of PES packets.
+const TABLES: [u8; 8] = [0x05, 0x0A, 0x0B, 0x0C, 0x0D, 0x13, 0x14, 0x16];
+/// The type of splice information (SCTE 35) in a program with this registration descriptor. Elsewhere it is DTS-HD.
+const SPLICE: u8 = 0x86;
+const CUES: [u8; 6] = *b"\x05\x04CUEI";
+
 #[derive(Debug, Default)]
 pub struct Programs {
     /// How many programs have a map.
@@ -32,14 +49,14 @@ pub struct Programs {
     times: Vec<u64>,
 }
 
-/// A stream of a program.
+/// A stream of PES packets.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
     /// The identifier of its packets.
     pub id: u16,
     /// Its type.
     pub kind: u8,
-    /// Whether it has PES packets; others have tables.
+    /// Whether it has packets.
     pub has_data: bool,
 }
 
@@ -61,6 +78,24 @@ pub fn name(stream_type: u8) -> String {
 }
 
 impl Programs {
+    /// The programs of `file`. Reads as much as shows how often the clock comes, and whether the streams that are not
+    /// `known` have packets.
+    pub fn read(file: &Path, known: impl Fn(&Stream) -> bool) -> io::Result<Self> {
+        let mut file = File::open(file)?;
+        let (mut bytes, mut length) = (Vec::new(), HEAD);
+        loop {
+            (&mut file).take(length - bytes.len() as u64).read_to_end(&mut bytes)?;
+            let programs = Self::of(&bytes);
+            let is_whole = (bytes.len() as u64) < length || length >= LIMIT;
+            let has_data = |stream: &Stream| stream.has_data || known(stream);
+            let is_clear = programs.times.len() >= ENOUGH && programs.streams.iter().all(has_data);
+            if is_whole || is_clear {
+                return Ok(programs);
+            }
+            length *= 8;
+        }
+    }
+
     /// The programs in the first tables of a file that starts with `head`.
     pub fn of(head: &[u8]) -> Self {
         let packets: Vec<_> = packets(head).collect();
@@ -118,12 +153,16 @@ fn streams(map: &[u8]) -> Option<(u16, Vec<Stream>)> {
     let mut rest = Reader(map);
     let clock_id = id(&mut rest)?;
     descriptors(&mut rest)?;
+    let has_cues = map.windows(CUES.len()).any(|descriptor| descriptor == CUES);
     let next = || {
         let (kind, id) = (rest.big(1)? as u8, id(&mut rest)?);
         descriptors(&mut rest)?;
         Some(Stream { id, kind, has_data: false })
     };
-    Some((clock_id, std::iter::from_fn(next).collect()))
+    let is_table =
+        |stream: &Stream| TABLES.contains(&stream.kind) || (stream.kind == SPLICE && has_cues);
+    let streams = std::iter::from_fn(next).filter(|stream| !is_table(stream)).collect();
+    Some((clock_id, streams))
 }
 
 #[cfg(test)]
@@ -187,5 +226,15 @@ mod tests {
         // A map before the list is not of a known program.
         let programs = Programs::of(&[&map(0x100, 1, &[0x1B], b"")[..], &list, &maps].concat());
         assert_eq!((programs.count, kinds(&programs)), (2, vec![0x02]));
+    }
+
+    #[test]
+    fn streams_of_tables_are_left_out() {
+        let streams_with = |descriptor: &[u8]| {
+            let map = map(0x100, 1, &[0x1B, 0x05, 0x86], descriptor);
+            kinds(&Programs::of(&[list(&[0x100]), map, data(0x200)].concat()))
+        };
+        assert_eq!(streams_with(b""), [0x1B, 0x86]);
+        assert_eq!(streams_with(b"\x05\x04CUEI"), [0x1B]);
     }
 }
