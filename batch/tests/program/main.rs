@@ -14,6 +14,7 @@ mod clocks;
 mod cluster;
 mod damage;
 mod edit_lists;
+mod encryption;
 mod generate;
 mod hdr;
 mod heif;

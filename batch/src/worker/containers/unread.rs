@@ -2,7 +2,7 @@
 
 //! Files that GStreamer 1.22 cannot read although they are whole.
 
-use super::{asf, flv};
+use super::{asf, flv, mpegts::Programs};
 use crate::worker::{
     elements::caps::{codec_name, field, media_type},
     pipeline::fault::ENCRYPTED,
@@ -29,7 +29,8 @@ pub fn suspected(head: &[u8]) -> Option<String> {
     let encrypted = || ENCRYPTED.to_owned();
     let screen = || format!("is Flash Screen Video 2, which GStreamer cannot read; {CONVERT}");
     let cause = is_atom.then(atom).or_else(|| is_screen.then(screen));
-    cause.or_else(|| asf::is_encrypted(head).then(encrypted))
+    let is_encrypted = || asf::is_encrypted(head) || Programs::of(head).is_scrambled;
+    cause.or_else(|| is_encrypted().then(encrypted))
 }
 
 /// The error for video in a file that starts with `head`, of which GStreamer decodes the colours wrongly, without an error

@@ -37,6 +37,11 @@ pub fn media_type(caps: &gst::Caps) -> &str {
     caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()
 }
 
+/// Whether the demuxers give this media type to encrypted tracks.
+pub fn is_encrypted(kind: &str) -> bool {
+    ["application/x-cenc", "application/x-webm-enc"].contains(&kind) || kind.contains("encrypted")
+}
+
 /// The class of a media type, such as `video`.
 pub fn class(caps: &gst::Caps) -> &str {
     media_type(caps).split('/').next().unwrap_or_default()

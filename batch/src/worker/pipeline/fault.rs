@@ -4,6 +4,8 @@
 
 use gst::prelude::*;
 
+use crate::worker::elements::caps::is_encrypted;
+
 pub const NO_SPACE: &str = "no space left for the output";
 const NO_READER: &str = "the program that reads the output has ended";
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
@@ -80,6 +82,9 @@ pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String
     match of_kind(error) {
         Some(NO_DECODER) if undecodable.iter().any(|kind| kind.starts_with("text/")) => {
             TEXT.to_owned()
+        }
+        Some(NO_DECODER) if undecodable.iter().any(|kind| is_encrypted(kind)) => {
+            ENCRYPTED.to_owned()
         }
         Some(NO_DECODER) if !undecodable.is_empty() => no_decoder(undecodable),
         Some(text) => text.to_owned(),

@@ -74,6 +74,9 @@ impl<'a> FileHead<'a> {
         if self.index.as_ref().is_some_and(Index::is_elsewhere) {
             return fault::REFERENCE.to_owned();
         }
+        if self.extras.as_ref().is_some_and(Extras::is_encrypted) {
+            return fault::ENCRYPTED.to_owned();
+        }
         match self.missing_bytes() {
             0 => unread::suspected(&self.head).unwrap_or(cause),
             missing => format!(

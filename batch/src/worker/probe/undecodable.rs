@@ -5,10 +5,10 @@
 use anyhow::{Result, anyhow, bail, ensure};
 use gst_pbutils::{DiscovererInfo, DiscovererResult};
 
-use super::{Media, Track, discover::PATIENCE};
+use super::{Media, discover::PATIENCE};
 use crate::worker::{
     containers::{mpegts::Programs, track_info::DOLBY_VISION_5, unread},
-    elements::caps::{codec_name, field},
+    elements::caps::{codec_name, field, is_encrypted},
     pipeline::fault,
 };
 
@@ -49,10 +49,7 @@ impl Media {
         if result == DiscovererResult::Timeout {
             return anyhow!("cannot be opened: no progress for {} s", PATIENCE.seconds());
         }
-        let is_encrypted = |track: &Track| {
-            track.kind() == "application/x-cenc" || track.kind().contains("encrypted")
-        };
-        if self.tracks.iter().any(is_encrypted) {
+        if self.tracks.iter().any(|track| is_encrypted(track.kind())) {
             return anyhow!(fault::ENCRYPTED);
         }
         if !missing.is_empty() {
@@ -60,8 +57,12 @@ impl Media {
         }
         if self.tracks.is_empty() {
             // `tsdemux` removes the first tracks when others begin, which may be before they are known.
-            let had_some = Programs::of(head).count > 0;
-            return anyhow!(if had_some { fault::CHANGED_TRACKS } else { fault::NO_INDEX });
+            let programs = Programs::of(head);
+            return anyhow!(match programs.count {
+                _ if programs.is_scrambled => fault::ENCRYPTED,
+                0 => fault::NO_INDEX,
+                _ => fault::CHANGED_TRACKS,
+            });
         }
         if self.tracks.iter().any(|track| track.kind().starts_with("video/")) {
             return anyhow!(fault::NOTHING_DECODED);

@@ -29,6 +29,8 @@ pub const FLAG_DEFAULT: u32 = 0x88;
 pub const FLAG_FORCED: u32 = 0x55AA;
 const FLAG_LACING: u32 = 0x9C;
 const DEFAULT_DURATION: u32 = 0x23_E383;
+/// How a track is encrypted: `ContentEncodings`, `ContentEncoding` and `ContentEncryption`.
+const ENCRYPTION: [u32; 3] = [0x6D80, 0x6240, 0x5035];
 pub const VIDEO: u32 = 0xE0;
 pub const PIXEL_WIDTH: u32 = 0xB0;
 pub const PIXEL_HEIGHT: u32 = 0xBA;
@@ -112,6 +114,7 @@ pub struct Entry {
     pub kept: Vec<u8>,
     /// Whether only the first of several packets may have a timestamp.
     pub is_laced: bool,
+    pub is_encrypted: bool,
 }
 
 impl Entry {
@@ -156,6 +159,7 @@ impl Entry {
             kept: copied(&KEPT_ELEMENTS),
             is_laced: track.field(FLAG_LACING) != Some(0)
                 && track.field(DEFAULT_DURATION).is_none(),
+            is_encrypted: !nested(track.data, &ENCRYPTION).is_empty(),
         }
     }
 

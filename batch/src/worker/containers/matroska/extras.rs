@@ -71,6 +71,11 @@ impl Extras {
                 || has(chapters.data(), &[EDITION, CHAPTER, CHAPTER_SEGMENT]),
         })
     }
+
+    /// Whether a track is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.tracks.iter().any(|track| track.is_encrypted)
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What `tsdemux` does not report about MPEG transport streams (ISO/IEC 13818-1): the number of programs, the streams
-//! of the first program that it does not support, and how often the clock of that program comes.
+//! of the first program that it does not support, how often the clock of that program comes, and whether it is encrypted.
 
 mod packet;
 mod section;
@@ -13,7 +13,7 @@ use std::{
 };
 
 use self::{
-    packet::packets,
+    packet::{Packet, packets},
     section::{ASSOCIATION, MAP, Section, sections},
 };
 use super::bytes::Reader;
@@ -45,6 +45,8 @@ pub struct Programs {
     pub count: usize,
     /// The streams of the program whose map comes first, which is the one that `tsdemux` outputs.
     pub streams: Vec<Stream>,
+    /// Whether most packets of these streams are encrypted.
+    pub is_scrambled: bool,
     /// Values of the clock of that program.
     times: Vec<u64>,
 }
@@ -118,7 +120,7 @@ impl Programs {
         }
         let of_clock = packets.iter().filter(|packet| packet.id() == clock_id);
         let times = of_clock.filter_map(|packet| packet.clock()).collect();
-        Self { count, streams, times }
+        Self { count, is_scrambled: is_scrambled(packets, &streams), streams, times }
     }
 
     /// Whether `tsdemux` takes most values of the clock for jumps, because they are rare.
@@ -163,6 +165,14 @@ fn streams(map: &[u8]) -> Option<(u16, Vec<Stream>)> {
         |stream: &Stream| TABLES.contains(&stream.kind) || (stream.kind == SPLICE && has_cues);
     let streams = std::iter::from_fn(next).filter(|stream| !is_table(stream)).collect();
     Some((clock_id, streams))
+}
+
+/// Whether most of the `packets` of these streams are encrypted.
+fn is_scrambled(packets: &[Packet<'_>], streams: &[Stream]) -> bool {
+    let own = packets.iter().filter(|packet| streams.iter().any(|stream| stream.id == packet.id()));
+    let (scrambled, all) =
+        own.fold((0, 0), |(some, all), packet| (some + u32::from(packet.is_scrambled()), all + 1));
+    2 * scrambled > all
 }
 
 #[cfg(test)]

@@ -44,6 +44,11 @@ impl<'a> Packet<'a> {
         self.0[1] & 0x40 != 0
     }
 
+    /// Whether its payload is encrypted.
+    pub fn is_scrambled(self) -> bool {
+        self.0[3] & 0xC0 != 0
+    }
+
     /// The adaptation field after its length, and the payload.
     fn parts(self) -> Option<(&'a [u8], &'a [u8])> {
         let mut rest = Reader(&self.0[4..]);
