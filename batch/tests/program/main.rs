@@ -32,6 +32,7 @@ mod selection;
 mod sound_start;
 mod streams;
 mod table;
+mod telecine;
 mod times;
 mod tracks;
 mod transport_streams;
