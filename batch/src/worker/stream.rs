@@ -120,7 +120,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
 /// What is known about `input` before it is decoded.
 fn probe(input: &Input, say: Say) -> Result<Media> {
     let sequence = match input {
-        Input::File(path) => return Media::probe_input(path),
+        Input::File(path) => return Media::probe_input(path, say),
         Input::Y4m => return Media::of_builtin(Builtin::Y4m(Y4m::of_standard_input()?)),
         Input::Sequence(sequence) => sequence,
     };

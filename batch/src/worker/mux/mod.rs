@@ -16,7 +16,7 @@ mod reader;
 mod subtitles;
 mod written;
 
-use std::{io, path::Path, time::Instant};
+use std::{io, path::Path};
 
 use anyhow::{Result, ensure};
 
@@ -26,14 +26,14 @@ use self::{
 };
 use crate::{
     container::Container,
-    protocol::{Event, Say, Segment, Setup, Span, send_notices},
+    protocol::{Say, Segment, Setup, Span, send_notices},
     worker::{
         containers::matroska,
         muxer::Muxer,
         pads::window::Window,
         pipeline::{
             fault::{CutFault, OutsideFault, TrackFault},
-            progress::PROGRESS_INTERVAL,
+            progress::heartbeat,
         },
         probe::{Media, Track, scan},
     },
@@ -56,7 +56,7 @@ impl Mux<'_> {
         let media = &Media::probe(self.input)?;
         let window = self.window(media)?;
         if media.is_matroska() {
-            let damage = self.damage(say);
+            let damage = matroska::damage(self.input, heartbeat(say));
             send_notices(say, damage);
         }
         let mut refused = Vec::new();
@@ -82,17 +82,6 @@ impl Mux<'_> {
                 }
             }
         }
-    }
-
-    /// A notice about wrong checksums in the input. Gives signs of life, since this reads all of it.
-    fn damage(&self, say: Say) -> Option<String> {
-        let mut reported = Instant::now();
-        matroska::damage(self.input, || {
-            if reported.elapsed() >= PROGRESS_INTERVAL {
-                say(Event::Progress { frames: 0, total: None });
-                reported = Instant::now();
-            }
-        })
     }
 
     /// Fails if only `written` frames were written, and the segments have more.

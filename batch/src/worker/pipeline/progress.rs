@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Result, ensure};
 
 use super::fault::OutsideFault;
-use crate::worker::pads::tally::Tally;
+use crate::{
+    protocol::{Event, Say},
+    worker::pads::tally::Tally,
+};
 
 /// How long a pipeline may go without progress.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -20,6 +23,17 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub const FIRST_PATIENCE: Duration = Duration::from_secs(570);
 /// Time between two progress replies.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Reports that the task goes on, at intervals, each time that it is called.
+pub fn heartbeat(say: Say<'_>) -> impl FnMut() + '_ {
+    let mut reported = Instant::now();
+    move || {
+        if reported.elapsed() >= PROGRESS_INTERVAL {
+            say(Event::Progress { frames: 0, total: None });
+            reported = Instant::now();
+        }
+    }
+}
 
 #[derive(Default)]
 pub struct Progress {

@@ -47,9 +47,10 @@ impl<'a> FileHead<'a> {
         Ok(Self { path, head, index, extras: Extras::read(path).ok() })
     }
 
-    /// What to correct for the demuxer.
-    pub fn repairs(&self) -> Repairs {
-        let times = self.extras.as_ref().and_then(|extras| Times::of(self.path, extras));
+    /// What to correct for the demuxer; see [`Times::of`] for `progress`.
+    pub fn repairs(&self, progress: Option<&mut dyn FnMut()>) -> Repairs {
+        let extras = self.extras.as_ref();
+        let times = extras.and_then(|extras| Times::of(self.path, extras, progress));
         let mut repairs = Repairs { times: times.unwrap_or_default(), ..Repairs::default() };
         repairs.replacements.extend(asf::count(&self.head));
         if let Some(index) = &self.index {

@@ -32,12 +32,15 @@ use self::{
     file_head::FileHead,
     repair::Repairs,
 };
-use crate::worker::{
-    containers::{
-        chapters, isobmff::UserData, matroska::Extras, mpegts::Programs, timecode::TimeCode,
+use crate::{
+    protocol::Say,
+    worker::{
+        containers::{
+            chapters, isobmff::UserData, matroska::Extras, mpegts::Programs, timecode::TimeCode,
+        },
+        elements::caps::{media_type, short_id},
+        pipeline::{fault, progress::heartbeat},
     },
-    elements::caps::{media_type, short_id},
-    pipeline::fault,
 };
 
 /// The duration that ffmpeg writes for a subtitle without an end. It also makes the file's duration longer.
@@ -80,13 +83,19 @@ pub struct Media {
 }
 
 impl Media {
-    /// Probes the file; fails unless there is video in it that can be decoded.
+    /// Probes the file; fails unless there is video in it that can be decoded. Leaves out the times of frames for which
+    /// the whole file must be read.
     pub fn probe(input: &Path) -> Result<Self> {
+        Self::read(input, None)
+    }
+
+    /// Probes the file, also with those times if there is a `progress`, which is called meanwhile.
+    fn read(input: &Path, progress: Option<&mut dyn FnMut()>) -> Result<Self> {
         if let Some(builtin) = Builtin::of_file(input)? {
             return Self::of_builtin(builtin);
         }
         let mut file = FileHead::read(input)?;
-        let repairs = Arc::new(file.repairs());
+        let repairs = Arc::new(file.repairs(progress));
         let Discovered { info, empty_tracks, order } =
             discover(input, &repairs).map_err(|cause| anyhow!(file.better_cause(cause)))?;
         let mut media = Self { repairs, ..Self::of_info(&info) };
@@ -132,9 +141,9 @@ impl Media {
         }
     }
 
-    /// Probes an input; also fails if the demuxer gives its frames wrong times.
-    pub fn probe_input(input: &Path) -> Result<Self> {
-        let media = Self::probe(input)?;
+    /// Probes a file whose frames are translated, with all their times; also fails if the demuxer gives them wrong times.
+    pub fn probe_input(input: &Path, say: Say) -> Result<Self> {
+        let media = Self::read(input, Some(&mut heartbeat(say)))?;
         ensure!(!media.programs.has_rare_clock(), fault::RARE_CLOCK);
         Ok(media)
     }

@@ -42,7 +42,11 @@ impl Job<'_> {
     /// Translates the segment; returns its number of frames and the first timestamp.
     pub fn run(&self, say: Say) -> Result<(u64, gst::ClockTime)> {
         let Self { setup, input, container, span, .. } = *self;
-        let media = &Media::probe(input)?;
+        // The demuxer outputs all times of a file that was planned to be read from a key frame on.
+        let media = &match span.seek {
+            Some(_) => Media::probe(input)?,
+            None => Media::probe_input(input, say)?,
+        };
         let files = segment_container(&setup.recipe, container);
         let read = |pipeline: &Pipeline, sink| {
             source::open(pipeline, input, media, span.seek.unwrap_or_default(), sink)?;

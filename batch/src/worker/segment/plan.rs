@@ -41,7 +41,7 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Probes the video and plans its segments, at least one.
     pub fn plan(&self, say: Say) -> Result<Reply> {
-        let media = Media::probe_input(self.input)?;
+        let media = Media::probe_input(self.input, say)?;
         self.send_losses(&media, say)?;
         let recipe = &self.setup.recipe;
         let is_seekable = media.is_seekable && media.has_index();

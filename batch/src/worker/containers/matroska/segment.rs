@@ -102,31 +102,24 @@ impl Segment {
 
     /// The packets in the clusters.
     pub fn packets(&mut self) -> impl Iterator<Item = Packet> {
-        let (mut at, mut cluster) = (self.data, 0);
+        // Each call of the system takes time, above all in a network.
+        let mut file = BufReader::new(&self.file);
+        let begun = file.seek(SeekFrom::Start(self.data)).ok();
+        let mut cluster = 0;
         std::iter::from_fn(move || {
+            begun?;
             loop {
-                let (id, data, size) = head(&self.file, at).ok()?;
-                at = match id {
-                    CLUSTER | BLOCK_GROUP => data,
-                    _ => data.checked_add(size?)?,
-                };
-                if ![TIMESTAMP, SIMPLE_BLOCK, BLOCK].contains(&id) {
-                    continue;
+                let (id, data) = next(&mut file)?;
+                match id {
+                    TIMESTAMP => cluster = i64::try_from(big_endian(&data)).unwrap_or(i64::MAX),
+                    SIMPLE_BLOCK | BLOCK => {
+                        let (track, length) = vint(&data, false)?;
+                        let relative = i16::from_be_bytes(*data.get(length..)?.first_chunk()?);
+                        let time = cluster.saturating_add(relative.into());
+                        return Some(Packet { track, cluster, time });
+                    }
+                    _ => {}
                 }
-                let mut bytes = Vec::new();
-                self.file.seek(SeekFrom::Start(data)).ok()?;
-                (&self.file).take(size?.min(12)).read_to_end(&mut bytes).ok()?;
-                if id == TIMESTAMP {
-                    cluster = i64::try_from(big_endian(&bytes)).unwrap_or(i64::MAX);
-                    continue;
-                }
-                let (track, length) = vint(&bytes, false)?;
-                let relative = i16::from_be_bytes(*bytes.get(length..)?.first_chunk()?);
-                return Some(Packet {
-                    track,
-                    cluster,
-                    time: cluster.saturating_add(relative.into()),
-                });
             }
         })
     }
@@ -242,6 +235,22 @@ fn head(mut file: &File, at: u64) -> Result<(u32, u64, Option<u64>)> {
     file.take(12).read_to_end(&mut bytes)?;
     let (id, size, length) = start(&bytes).context("no element")?;
     Ok((id, at + length as u64, size))
+}
+
+/// The id of the next element and the start of its data. Moves to the end of the element, or into it if it may have
+/// blocks.
+fn next(file: &mut BufReader<&File>) -> Option<(u32, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    file.by_ref().take(24).read_to_end(&mut bytes).ok()?;
+    let (id, size, data) = start(&bytes)?;
+    let end = match id {
+        CLUSTER | BLOCK_GROUP => data as u64,
+        _ => size?.checked_add(data as u64)?,
+    };
+    file.seek_relative(i64::try_from(end).ok()? - bytes.len() as i64).ok()?;
+    bytes.truncate(usize::try_from(end).ok()?);
+    bytes.drain(..data);
+    Some((id, bytes))
 }
 
 /// A notice about wrong checksums in `file`, if there are any. Reads all of it, and calls `progress` meanwhile.

@@ -40,12 +40,15 @@ pub struct Times {
 }
 
 impl Times {
-    /// The times of `file` with these `extras`; `None` if it cannot be read.
-    pub fn of(file: &Path, extras: &Extras) -> Option<Self> {
+    /// The times of `file` with these `extras`; `None` if it cannot be read. To find those of ProRes takes long, so they
+    /// are left out without `progress`, which is called meanwhile.
+    pub fn of(file: &Path, extras: &Extras, progress: Option<&mut dyn FnMut()>) -> Option<Self> {
         let mut segment = Segment::open(File::open(file).ok()?).ok()?;
         let mut times = Self::default();
         times.read_early(&mut segment, extras);
-        times.read_prores(&mut segment, extras);
+        if let Some(progress) = progress {
+            times.read_prores(&mut segment, extras, progress);
+        }
         Some(times)
     }
 
@@ -72,14 +75,15 @@ impl Times {
         self.shift = from_nanoseconds(shift.saturating_mul(extras.unit));
     }
 
-    fn read_prores(&mut self, segment: &mut Segment, extras: &Extras) {
+    fn read_prores(&mut self, segment: &mut Segment, extras: &Extras, progress: &mut dyn FnMut()) {
         let is_prores = |number: u64| {
             extras.tracks.iter().any(|track| track.number == number && track.codec.id == "V_PRORES")
         };
         if !extras.tracks.iter().any(|track| is_prores(track.number)) {
             return;
         }
-        for packet in segment.packets().filter(|packet| is_prores(packet.track)) {
+        let packets = segment.packets().inspect(|_| progress());
+        for packet in packets.filter(|packet| is_prores(packet.track)) {
             let shift = self.shift.nseconds() as i64;
             let time = packet.time.saturating_mul(extras.unit).saturating_add(shift);
             self.prores.entry(packet.track).or_default().push_back(from_nanoseconds(time));
@@ -157,6 +161,31 @@ mod tests {
         assert!(!is_even(&[0, 33, 100, 133]) && !is_even(&[500, 533, 567]));
     }
 
+    /// The file is read to its end for them.
+    #[test]
+    fn times_of_prores_are_found_with_progress() {
+        let block = |track: u8, time: i16, length: usize| {
+            let head = [&[0x80 | track][..], &time.to_be_bytes(), &[0]].concat();
+            wrapped(0xA3, &[head, vec![0xA3; length]].concat())
+        };
+        // Blocks that are smaller and larger than what is read at once.
+        let blocks = [block(1, 500, 90_000), block(2, 500, 3), block(1, 540, 9), block(2, 541, 9)];
+        let cluster =
+            |time: u8| wrapped(0x1F43_B675, &[wrapped(0xE7, &[time]), blocks.concat()].concat());
+        let segment = wrapped(0x1853_8067, &[cluster(0), cluster(200)].concat());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.mkv");
+        std::fs::write(&file, segment).unwrap();
+        let track = wrapped(0xAE, &[wrapped(0xD7, &[1]), wrapped(0x86, b"V_PRORES")].concat());
+        let tracks = elements(&track).map(Entry::read).collect();
+        let extras = Extras { unit: 1_000_000, tracks, ..Extras::default() };
+        assert!(Times::of(&file, &extras, None).unwrap().are_right());
+        let mut calls = 0;
+        let times = Times::of(&file, &extras, Some(&mut || calls += 1)).unwrap();
+        assert_eq!(times.prores[&1], [500, 540, 700, 740].map(gst::ClockTime::from_mseconds));
+        assert_eq!(calls, 8);
+    }
+
     #[test]
     fn a_damaged_unit_does_not_overflow() {
         let block =
@@ -170,6 +199,6 @@ mod tests {
         let track = wrapped(0xAE, &track);
         let tracks = elements(&track).map(Entry::read).collect();
         let extras = Extras { unit: i64::MAX, tracks, ..Extras::default() };
-        assert!(!Times::of(&file, &extras).unwrap().are_right());
+        assert!(!Times::of(&file, &extras, Some(&mut || {})).unwrap().are_right());
     }
 }
