@@ -103,7 +103,9 @@ impl Preprocess {
             (left, top) = (left.round(), top.round());
         }
         let (sx, sy) = (w / scaled_w, h / scaled_h);
-        let rect = [left * sx, top * sy, (crop * sx).min(w), (crop * sy).min(h)];
+        let (left, top) = (left * sx, top * sy);
+        // Rounding must not let the view extend beyond the image.
+        let rect = [left, top, (crop * sx).min(w - left), (crop * sy).min(h - top)];
         let size = (sizes.crop, sizes.crop);
         Ok(View { rect, size, flip })
     }
@@ -238,9 +240,27 @@ mod tests {
                     let view = preprocess.view(size, SIZES, true, &mut rng).unwrap();
                     let [x, y, w, h] = view.rect;
                     assert!(x >= 0.0 && y >= 0.0, "{preprocess:?} {view:?}");
-                    assert!(x + w <= f64::from(size.0) + 1e-9, "{preprocess:?} {view:?}");
-                    assert!(y + h <= f64::from(size.1) + 1e-9, "{preprocess:?} {view:?}");
+                    assert!(x + w <= f64::from(size.0), "{preprocess:?} {view:?}");
+                    assert!(y + h <= f64::from(size.1), "{preprocess:?} {view:?}");
                     assert!(view.size.0 % 4 == 0 && view.size.1 % 4 == 0);
+                }
+            }
+        }
+    }
+
+    /// A scaled side can exceed the crop by a rounding error, which the resizer refuses.
+    #[test]
+    fn a_crop_of_a_whole_side_stays_inside_images_of_all_sizes() {
+        let preprocess = Preprocess::MultiScaleCrop;
+        let mut rng = random(1, Purpose::ViewA, 0);
+        for crop in [96, 128, 224, 256] {
+            let sizes = Sizes { load: crop, load_min: crop, crop, multiple: 4 };
+            for side in 1..1200 {
+                for size in [(side, side + 3), (side + 3, side), (side, side)] {
+                    let view = preprocess.view(size, sizes, false, &mut rng).unwrap();
+                    let [x, y, w, h] = view.rect;
+                    let inside = x + w <= f64::from(size.0) && y + h <= f64::from(size.1);
+                    assert!(inside, "a crop of {crop} of {size:?}: {view:?}");
                 }
             }
         }
