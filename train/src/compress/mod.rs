@@ -230,7 +230,8 @@ fn open(paths: &[PathBuf]) -> Result<Vec<OnnxTeacher>> {
         let same = teachers[..i].iter().find(|other| other.direction == teacher.direction);
         ensure!(
             same.is_none(),
-            "{}: has the direction {}, as {} has, expected one file per direction",
+            "{}: has the direction {}, as {} has, expected one file per direction; the metadata entry \
+             `cyclegan.direction`, A2B or B2A, sets that of a file",
             teacher.path.display(),
             teacher.direction,
             same.map_or(Path::new(""), |t| &t.path).display()

@@ -32,10 +32,11 @@ pub struct OnnxTeacher {
 }
 
 impl OnnxTeacher {
-    /// Checks a file against the contract; the default direction is A→B.
+    /// Checks a file against the contract. Its direction is that of its metadata or its name, else A→B.
     pub fn open(path: &Path) -> Result<Self> {
         let onnx = OnnxGenerator::open(path, 0)?;
-        let direction = onnx.about.metadata.direction.unwrap_or(Direction::AToB);
+        let direction = onnx.about.metadata.direction.or_else(|| direction_of_name(path));
+        let direction = direction.unwrap_or(Direction::AToB);
         Ok(Self { direction, onnx, path: path.to_owned() })
     }
 
@@ -103,6 +104,14 @@ impl OnnxTeacher {
     }
 }
 
+/// The direction of a file with a name like those of a pair: `G.onnx`, `F.fp16.onnx`.
+fn direction_of_name(path: &Path) -> Option<Direction> {
+    let name = path.file_name()?.to_str()?;
+    let (first, rest) = name.split_once('.')?;
+    let is_named = |direction: &Direction| first.chars().eq([direction.letter()]);
+    Direction::BOTH.into_iter().find(is_named).filter(|_| rest.ends_with("onnx"))
+}
+
 /// Width and height at which a teacher translates an image of `(width, height)`, pixels: its fixed size,
 /// else by the short side that it was trained for, else by `short` or the image's own if that is less.
 fn generated_size(about: &Generator, (width, height): (u32, u32), short: u32) -> (u32, u32) {
@@ -135,6 +144,21 @@ mod tests {
             width: side,
             external_data: Default::default(),
             metadata: Metadata { size, multiple_of: 4, ..Metadata::default() },
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_file_tells_its_direction() {
+        let (g, f) = (Some(Direction::AToB), Some(Direction::BToA));
+        for (name, expected) in [
+            ("pair/G.onnx", g),
+            ("F.onnx", f),
+            ("F.fp16.onnx", f),
+            ("F/zebra.onnx", None),
+            ("Faces.onnx", None),
+            ("F.txt", None),
+        ] {
+            assert_eq!(direction_of_name(Path::new(name)), expected, "{name}");
         }
     }
 

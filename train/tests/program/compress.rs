@@ -4,6 +4,7 @@
 
 use std::{fs, path::Path};
 
+use cyclegan_contract::onnx::{Message, ModelProto};
 use cyclegan_train::{
     checkpoint,
     costs::Costs,
@@ -79,6 +80,21 @@ fn two_files_teach_both_directions() {
     assert!(measured.contains_key("recon_A") && measured.contains_key("recon_B"), "{measured:?}");
 }
 
+/// The files of other projects have no metadata.
+#[test]
+fn a_teacher_without_metadata_has_the_direction_of_its_name() {
+    let case = Case::new();
+    case.teacher("big", &[]);
+    let (data, out, f) = (case.path("data"), case.path("small"), case.path("big.pair/F.onnx"));
+    let mut model = ModelProto::decode(fs::read(&f).unwrap().as_slice()).unwrap();
+    model.metadata_props.clear();
+    fs::write(&f, model.encode_to_vec()).unwrap();
+    let arguments = ["compress", "--teacher", &f, "--data", &data, "--out", &out];
+    run(&[&arguments[..], SMALL, &["--print-freq", "1", "--max-iters", "1"]].concat());
+    let measured = case.last_metrics("small");
+    assert!(measured.contains_key("recon_B") && !measured.contains_key("recon_A"), "{measured:?}");
+}
+
 #[test]
 fn unusable_teachers_are_refused_and_leave_no_run() {
     let case = Case::new();
@@ -90,7 +106,7 @@ fn unusable_teachers_are_refused_and_leave_no_run() {
         fails(&[&arguments[..], SMALL, more].concat(), parts);
         assert!(!Path::new(&out).exists(), "a run that never began left a folder");
     };
-    compress(&["--teacher", &g, &g], &[&g, "A2B"]);
+    compress(&["--teacher", &g, &g], &[&g, "A2B", "`cyclegan.direction`"]);
     compress(&["--teacher", &picture], &[&picture]);
     compress(&["--teacher", &g, "--lambda-recon-a=-1"], &["--lambda-recon-a", "-1"]);
     compress(&["--teacher", &g, "--random-gamma-a", "1"], &["--random-gamma-a is 1", "teacher"]);
