@@ -174,6 +174,12 @@ pub fn student_options(
     set_unless_given(&mut options.lambda_b, 0.0, is_given("lambda-b"));
     set_unless_given(&mut options.lambda_identity, 0.0, is_given("lambda-identity"));
     set_unless_given(&mut options.lambda_nce, 0.0, is_given("lambda-nce"));
+    // The teacher's epochs may only divide its length, which the student does not get.
+    let has_length = |o: &TrainOptions| o.max_images.is_some() || o.max_minutes.is_some();
+    let lengths = ["max-images", "max-minutes", "n-epochs", "n-epochs-decay"];
+    if has_length(teacher) && !lengths.into_iter().any(is_given) {
+        (options.n_epochs, options.n_epochs_decay) = (args.n_epochs, args.n_epochs_decay);
+    }
     set_unless_given(&mut options.max_iters, None, is_given("max-iters"));
     set_unless_given(&mut options.max_images, None, is_given("max-images"));
     set_unless_given(&mut options.max_minutes, None, is_given("max-minutes"));
@@ -232,5 +238,27 @@ mod tests {
         let own = options("--max-macs=1e9");
         assert_eq!((own.lambda_init, own.learn.len()), (0.0, 0));
         assert_eq!(options("--learn=block").learn, ["block"]);
+    }
+
+    /// With a length in images or minutes they are a ratio, not a number of epochs.
+    #[test]
+    fn a_student_does_not_inherit_epochs_that_divide_its_teachers_length() {
+        let epochs = |max_images: Option<u64>, argument: &str| {
+            let teacher = TrainOptions {
+                max_images,
+                n_epochs: 3,
+                n_epochs_decay: 1,
+                ..TrainOptions::default()
+            };
+            let arguments = [argument.to_owned()];
+            let (args, matches) =
+                compress_args(&arguments, Path::new("run"), Path::new("out")).unwrap();
+            let options = student_options(&teacher, &args.train, &matches).unwrap();
+            (options.n_epochs, options.n_epochs_decay)
+        };
+        assert_eq!(epochs(Some(1000), "--max-macs=1e9"), (100, 100));
+        assert_eq!(epochs(Some(1000), "--max-images=500"), (3, 1));
+        assert_eq!(epochs(Some(1000), "--n-epochs=7"), (7, 1));
+        assert_eq!(epochs(None, "--max-macs=1e9"), (3, 1));
     }
 }
