@@ -30,6 +30,7 @@ use crate::{
         init::InitType,
     },
 };
+pub use from_files::directions_in;
 pub use given::{first_given, is_given, overridden, set_unless_given};
 pub use values::{BestBy, GeneratorName, LookAt, LrPolicy, MixedPrecision, Mode};
 

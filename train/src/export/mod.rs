@@ -252,11 +252,12 @@ impl Pair {
         let model = &self.model;
         let others =
             model.params.each_ref().map(|own| Params::from_flat(own.layout(), own.flat().copy()));
-        read_back::pair(folder, &model.networks, others.each_ref())?;
-        for ((own, other), share) in model.params.iter().zip(&others).zip(shares) {
-            let mut weights = own.flat().shallow_clone();
+        read_back::pair(folder, &self.directions, &model.networks, others.each_ref())?;
+        for &direction in &self.directions {
+            let i = direction as usize;
+            let mut weights = model.params[i].flat().shallow_clone();
             no_grad(|| {
-                let _ = weights.lerp_(other.flat(), share);
+                let _ = weights.lerp_(others[i].flat(), shares[i]);
             });
         }
         Ok(())

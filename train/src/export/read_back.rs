@@ -20,21 +20,25 @@ use crate::net::{
     params::Params,
 };
 
-/// Reads the weights of G.onnx and F.onnx in `folder` into the parameters of `networks`.
+/// Reads the weights of the files of `directions` in `folder` into the parameters of `networks`.
 ///
 /// # Errors
 /// For files of another architecture or from another program.
-pub fn pair(folder: &Path, networks: &[Generator; 2], params: [&Params; 2]) -> Result<()> {
+pub fn pair(
+    folder: &Path,
+    directions: &[Direction],
+    networks: &[Generator; 2],
+    params: [&Params; 2],
+) -> Result<()> {
     ensure!(
         !matches!(networks[0].shape.norm, Norm::Batch | Norm::Frozen),
         "exported files have such a normalisation folded into their convolutions: this needs a run \
          with --norm none or instance"
     );
-    for (direction, (network, params)) in
-        Direction::BOTH.into_iter().zip(networks.iter().zip(params))
-    {
+    for &direction in directions {
         let path = folder.join(file_name(direction, Precision::Fp32));
-        one(&path, network, params).with_context(|| path.display().to_string())?;
+        let i = direction as usize;
+        one(&path, &networks[i], params[i]).with_context(|| path.display().to_string())?;
     }
     Ok(())
 }
@@ -132,7 +136,8 @@ mod tests {
     };
 
     fn read(folder: &Path, model: &CycleGan) -> Result<()> {
-        pair(folder, &model.networks, model.generators.each_ref().map(|g| &g.params))
+        let params = model.generators.each_ref().map(|g| &g.params);
+        pair(folder, &Direction::BOTH, &model.networks, params)
     }
 
     #[test]
@@ -158,7 +163,7 @@ mod tests {
             });
             let random = |n: &Generator| Params::new(&n.layout, InitType::Normal, 1.0, Device::Cpu);
             let params = networks.each_ref().map(random);
-            pair(&folder, &networks, params.each_ref()).expect(name);
+            pair(&folder, &Direction::BOTH, &networks, params.each_ref()).expect(name);
         }
     }
 

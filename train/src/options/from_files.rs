@@ -2,7 +2,7 @@
 
 //! The generators' options from exported files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use cyclegan_contract::{Direction, Generator, Precision, file_name};
@@ -15,13 +15,14 @@ use crate::net::{
 
 impl TrainOptions {
     /// Takes the architecture of G.onnx and F.onnx in `folder`, except for options that are given. `is_given` gets the
-    /// names of the options without leading dashes.
+    /// names of the options without leading dashes; `trained` says whether the run trains G and F.
     pub fn take_architecture(
         &mut self,
         folder: &Path,
+        trained: [bool; 2],
         is_given: impl Fn(&str) -> bool,
     ) -> Result<()> {
-        let [g, f] = shapes(folder)?;
+        let [g, f] = shapes(folder, trained)?;
         let whole =
             |shape: &GeneratorShape| GeneratorShape { pruned: None, blur: false, ..shape.clone() };
         ensure!(
@@ -42,7 +43,7 @@ impl TrainOptions {
             mask_head: g.mask_head,
             context: g.context,
             skip: g.skip,
-            backbone: g.backbone.then(|| folder.join(file_name(Direction::AToB, Precision::Fp32))),
+            backbone: g.backbone.then(|| path_of(folder, directions_in(folder, trained)[0])),
             blur: blurred([&g, &f]),
             pruned: left.filter(|_| pruned).and_then(|left| left.try_into().ok()),
             ..Self::default()
@@ -68,8 +69,8 @@ impl TrainOptions {
 
     /// The same for the generators of `folder` as they are: without the low-pass filters that a run adds to them, and
     /// with the normalisation that it freezes.
-    pub fn of_pair_itself(mut self, folder: &Path) -> Result<Self> {
-        let [g, f] = shapes(folder)?;
+    pub fn of_pair_itself(mut self, folder: &Path, trained: [bool; 2]) -> Result<Self> {
+        let [g, f] = shapes(folder, trained)?;
         self.blur = blurred([&g, &f]);
         if self.generator(0).norm == Norm::Frozen {
             self.norm = Some(Norm::Instance);
@@ -91,19 +92,43 @@ fn blurred(shapes: [&GeneratorShape; 2]) -> Vec<GeneratorName> {
     blurred.map(|(name, _)| name).collect()
 }
 
-/// The shapes in the files of a pair.
-fn shapes(folder: &Path) -> Result<[GeneratorShape; 2]> {
-    let [g, f] = Direction::BOTH.map(|direction| {
-        let path = folder.join(file_name(direction, Precision::Fp32));
+/// The directions of the files that a run reads from the folder of a pair: those that it trains, and another one if it
+/// has a file, which the export of `--only` lacks.
+pub fn directions_in(folder: &Path, trained: [bool; 2]) -> Vec<Direction> {
+    let is_read = |&direction: &Direction| {
+        trained[direction as usize] || path_of(folder, direction).is_file()
+    };
+    Direction::BOTH.into_iter().filter(is_read).collect()
+}
+
+fn path_of(folder: &Path, direction: Direction) -> PathBuf {
+    folder.join(file_name(direction, Precision::Fp32))
+}
+
+/// The shapes in the files of a pair. A generator without a file that is not trained has the shape of the other.
+fn shapes(folder: &Path, trained: [bool; 2]) -> Result<[GeneratorShape; 2]> {
+    let shape = |direction: Direction| {
+        let path = path_of(folder, direction);
         let read = || -> Result<GeneratorShape> {
-            let about = Generator::read(&path)
-                .context("expected a folder that `export` wrote, with G.onnx and F.onnx")?;
+            let about = Generator::read(&path).with_context(|| {
+                let other = ["f", "g"][direction as usize];
+                format!(
+                    "expected a folder that `export` wrote, with G.onnx and F.onnx; a run with --only {other} does \
+                     not need this one"
+                )
+            })?;
             let shape = about.metadata.shape;
             let shape =
                 shape.context("no `cyclegan.shape`, expected a pair that `export` wrote")?;
             GeneratorShape::from_json(&shape)
         };
         read().with_context(|| path.display().to_string())
-    });
-    Ok([g?, f?])
+    };
+    Ok(match directions_in(folder, trained)[..] {
+        [only] => {
+            let shape = shape(only)?;
+            [shape.clone(), shape]
+        }
+        _ => [shape(Direction::AToB)?, shape(Direction::BToA)?],
+    })
 }

@@ -14,7 +14,7 @@ use crate::{
     eval,
     export::read_back,
     net::{build::Norm, generator::Generator},
-    options::{GeneratorName, TrainOptions},
+    options::{GeneratorName, TrainOptions, directions_in},
     run_folder::{Config, Distill, RunFolder},
 };
 
@@ -72,7 +72,8 @@ pub fn initial_model(config: &Config, device: Device) -> Result<CycleGan> {
     }
     if let Some(folder) = &config.init_from {
         let params = model.generators.each_ref().map(|g| &g.params);
-        read_back::pair(folder, &model.networks, params)?;
+        let directions = directions_in(folder, config.trained());
+        read_back::pair(folder, &directions, &model.networks, params)?;
         model.generators.iter_mut().for_each(NetworkState::restart_average);
     }
     Ok(model)
@@ -84,7 +85,7 @@ pub fn initial_generators(config: &Config, device: Device) -> Result<Teacher> {
     let folder = config.init_from.as_ref();
     let folder = folder
         .with_context(|| format!("--lambda-init is {weight}, expected 0 without --init-from"))?;
-    let train = config.train.clone().of_pair_itself(folder)?;
+    let train = config.train.clone().of_pair_itself(folder, config.trained())?;
     // A teacher needs no discriminators.
     let train = TrainOptions { d_features: None, ..train };
     Ok(Teacher::new(initial_model(&Config { train, ..config.clone() }, device)?))

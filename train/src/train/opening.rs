@@ -138,12 +138,12 @@ fn fresh(
         ..Config::new(std::path::absolute(data)?, args.options.clone())
     };
     override_options(&mut config, &args.options, matches)?;
-    let none = BTreeSet::new();
+    let (none, trained) = (BTreeSet::new(), config.trained());
     let stages = config.stages.iter_mut().map(|stage| (&mut stage.train, &stage.given));
     for (train, given) in stages.chain([(&mut config.train, &none)]) {
         let is_given = |name: &str| given.contains(name) || is_given(matches, name);
         if let Some(folder) = &config.init_from {
-            train.take_architecture(folder, is_given)?;
+            train.take_architecture(folder, trained, is_given)?;
         }
         train.set_defaults_of_fast(is_given);
     }

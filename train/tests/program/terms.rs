@@ -65,8 +65,8 @@ fn patchnce_can_replace_the_cycle_loss() {
 #[test]
 fn one_generator_is_trained_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let [data, both, out, pair] =
-        ["data", "both", "run", "pair"].map(|name| folder.path().join(name));
+    let [data, both, out, pair, again] =
+        ["data", "both", "run", "pair", "again"].map(|name| folder.path().join(name));
     data_set(&data, 4);
     let nce = [
         "--lambda-nce",
@@ -106,6 +106,14 @@ fn one_generator_is_trained_alone() {
     run(&[&scores[..], &["--run", text(&out)]].concat());
     let on = ["train", "--resume", "--out", text(&out), "--max-iters", "3"];
     fails(&[&on[..], &["--lambda-a", "1"]].concat(), &["--only", "--lambda-a 0"]);
+
+    // The files of one generator are enough to average it, and to train it further alone.
+    run(&["export", "--run", text(&out), "--out", text(&again), "--average-with", text(&pair)]);
+    let next = folder.path().join("next");
+    let from = [text(&next), "--init-from", text(&pair), "--lambda-init", "1"];
+    let fixed = [&fixed[..], &from].concat();
+    fails(&[&fixed[..], SMALL, &nce].concat(), &["F.onnx", "a run with --only g does not need"]);
+    run(&[&fixed[..], SMALL, &nce, &only].concat());
 }
 
 /// The feature network is a generator that was trained before.
