@@ -17,6 +17,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use serde_json::{Map, Value};
 
 pub use read::{Checkpoint, ExportedGenerators, open_newest};
 pub use save::{save, save_best};
@@ -53,9 +54,9 @@ fn numbered(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// The image count of the checkpoint that scored best, if there is one and it is valid.
-pub fn images_of_best(folder: &Path) -> Option<u64> {
-    Some(Checkpoint::open(&folder.join(BEST)).ok()?.images())
+/// The scores of the checkpoint that scored best, if there is one and it is valid.
+pub fn scores_of_best(folder: &Path) -> Option<Map<String, Value>> {
+    Some(Checkpoint::open(&folder.join(BEST)).ok()?.state.scores)
 }
 
 /// Deletes the checkpoint that scored best if G and F have other layouts than `layouts`: the run's options changed since.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use serde_json::{Map, Value};
 
 use super::{
     BEST, FORMAT, STATE, file, numbered,
@@ -18,7 +19,7 @@ use crate::cyclegan::{CycleGan, schedule::Plateau};
 
 /// Writes a checkpoint into `folder` and deletes all but the newest `keep`.
 pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
-    let path = save_as(folder, &format!("{:08}.safetensors", model.images), model)?;
+    let path = save_as(folder, &format!("{:08}.safetensors", model.images), model, &Map::new())?;
     // Checkpoints of later iterations were damaged, so the run continued without them.
     let (all, later): (Vec<_>, Vec<_>) =
         numbered(folder)?.into_iter().partition(|(images, _)| *images <= model.images);
@@ -28,18 +29,23 @@ pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Writes the checkpoint that scored best so far.
-pub fn save_best(folder: &Path, model: &CycleGan) -> Result<()> {
-    save_as(folder, BEST, model)?;
+/// Writes the checkpoint that scored best so far, with its scores.
+pub fn save_best(folder: &Path, model: &CycleGan, scores: &Map<String, Value>) -> Result<()> {
+    save_as(folder, BEST, model, scores)?;
     Ok(())
 }
 
-fn save_as(folder: &Path, name: &str, model: &CycleGan) -> Result<PathBuf> {
+fn save_as(
+    folder: &Path,
+    name: &str,
+    model: &CycleGan,
+    scores: &Map<String, Value>,
+) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let path = folder.join(name);
     // Always the same name, so that a partial file of a killed run is overwritten.
     let beside = folder.join("partial");
-    let written = write(&beside, model).and_then(|()| {
+    let written = write(&beside, model, scores).and_then(|()| {
         fs::rename(&beside, &path)?;
         // The rename must reach the disk before older checkpoints are deleted.
         Ok(File::open(folder)?.sync_all()?)
@@ -51,7 +57,7 @@ fn save_as(folder: &Path, name: &str, model: &CycleGan) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn write(path: &Path, model: &CycleGan) -> Result<()> {
+fn write(path: &Path, model: &CycleGan, scores: &Map<String, Value>) -> Result<()> {
     let mut networks = BTreeMap::new();
     for (name, state) in states(model) {
         let layout = state.params.layout().signature();
@@ -60,6 +66,7 @@ fn write(path: &Path, model: &CycleGan) -> Result<()> {
     }
     let (step, images) = (model.step, model.images);
     let plateau = Some(model.plateau.clone()).filter(|p| *p != Plateau::default());
-    let state = State { format: FORMAT, step, images, networks, plateau, sha256: String::new() };
+    let (scores, sha256) = (scores.clone(), String::new());
+    let state = State { format: FORMAT, step, images, networks, plateau, scores, sha256 };
     file::write(path, &tensors(model), STATE, |checksum| state.with_checksum(checksum))
 }

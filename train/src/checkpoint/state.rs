@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tch::Tensor;
 
 use crate::cyclegan::{CycleGan, network_state::NetworkState, schedule::Plateau};
@@ -21,6 +22,9 @@ pub struct State {
     /// Omitted while it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plateau: Option<Plateau>,
+    /// The validation scores of the checkpoint that scored best.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub scores: Map<String, Value>,
     pub sha256: String,
 }
 

@@ -56,17 +56,14 @@ impl Output {
     }
 
     /// With validation scores.
-    pub fn scored(mut self, validation: Validation, options: &TrainOptions) -> Result<Self> {
+    pub fn scored(mut self, validation: Validation, options: &TrainOptions) -> Self {
         let (best_by, trained) = (options.best_by, options.trained());
-        let lines = metrics::read(&self.run.metrics())?;
-        // The score of the checkpoint that is kept: another --best-by, or a stage that trains other generators, may have
-        // chosen it.
-        let kept = checkpoint::images_of_best(&self.run.checkpoints());
-        let of_kept =
-            lines.iter().filter(|line| kept.is_some() && metrics::images_of(line) == kept);
-        let best = of_kept.filter_map(|line| best_by.of(line, trained)).next_back();
+        // Another --best-by, or a stage that trains other generators, may have chosen the checkpoint that is kept. It may be
+        // of a later iteration than the run, which was then killed, and the metrics no longer have its line.
+        let kept = checkpoint::scores_of_best(&self.run.checkpoints());
+        let best = kept.and_then(|scores| best_by.of(&scores, trained));
         self.scores = Some(Scores { validation, best_by, trained, best });
-        Ok(self)
+        self
     }
 
     /// Scores the model, and keeps it if it is the best so far.
@@ -74,18 +71,19 @@ impl Output {
         let Some(Scores { validation, best_by, trained, best }) = &mut self.scores else {
             return Ok(());
         };
+        let scores = validation.score(*trained, |i, x| model.translate(i, x))?;
+        let scores = scores.into_iter().map(|(name, score)| (name.to_owned(), score.into()));
+        let scores: Map<String, Value> = scores.collect();
+        let score = best_by.of(&scores, *trained);
+        if score.is_some_and(|score| best.is_none_or(|best| score < best)) {
+            *best = score;
+            checkpoint::save_best(&self.run.checkpoints(), model, &scores)?;
+        }
         let mut line = Map::new();
         line.insert("images".to_owned(), model.images.into());
         line.insert("step".to_owned(), model.step.into());
         line.insert("minutes".to_owned(), minutes.into());
-        for (name, score) in validation.score(*trained, |i, x| model.translate(i, x))? {
-            line.insert(name.to_owned(), score.into());
-        }
-        let score = best_by.of(&line, *trained);
-        if score.is_some_and(|score| best.is_none_or(|best| score < best)) {
-            *best = score;
-            checkpoint::save_best(&self.run.checkpoints(), model)?;
-        }
+        line.extend(scores);
         self.line(&line, bar)
     }
 

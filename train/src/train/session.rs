@@ -104,7 +104,7 @@ impl Session {
             checkpoint::delete_best_of_others(&run.checkpoints(), &layouts)?;
             let mut output = Output::open(run.clone(), samples, model.images)?;
             if let Some(validation) = validation {
-                output = output.scored(validation, &options)?;
+                output = output.scored(validation, &options);
             }
             if is_changed {
                 output.save(&model, options.keep)?;

@@ -4,7 +4,9 @@
 
 use std::{fs, path::Path};
 
+use cyclegan_train::{checkpoint, run_folder::RunFolder};
 use serde_json::{Map, Value};
+use tch::Device;
 
 use crate::common::{SMALL, data_set, fails, run, say_skipped};
 
@@ -89,6 +91,24 @@ fn another_score_or_other_networks_choose_another_best_checkpoint() {
     run(&[&resume[..], &["9", "--norm", "frozen", "--lr", "0.3"]].concat());
     assert_eq!(images_of_best(&out), 9);
     run(&["export", "--run", text(&out), "--best", "--out", text(&pair)]);
+}
+
+/// A run that is killed after it has kept its best checkpoint resumes before it.
+#[test]
+fn a_best_checkpoint_of_a_later_iteration_is_replaced_only_by_a_better_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 6);
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-iters", "2"];
+    let scored = ["--eval-every", "2", "--val-features", "none", "--best-by", "cycle"];
+    run(&[&fixed[..], SMALL, &scored].concat());
+    let run_folder = RunFolder::open(&out).unwrap();
+    let (_, mut model) = checkpoint::open_newest(&run_folder, Device::Cpu).unwrap();
+    model.images = 9;
+    let scores = ["val_cycle_A", "val_cycle_B"].map(|name| (name.to_owned(), 0.0.into()));
+    checkpoint::save_best(&run_folder.checkpoints(), &model, &Map::from_iter(scores)).unwrap();
+    run(&["train", "--resume", "--out", text(&out), "--max-iters", "4"]);
+    assert_eq!(images_of_best(&out), 9);
 }
 
 #[test]
