@@ -84,6 +84,13 @@ impl Config {
         stages.reduce(|[g, f], [g2, f2]| [g || g2, f || f2]).unwrap_or(self.train.trained())
     }
 
+    /// The share of the images to hold out for validation: the largest of all stages with validation, `None` if there is
+    /// no such stage.
+    pub fn val_share(&self) -> Option<f64> {
+        let stages = self.stages.iter().map(|stage| &stage.train).chain([&self.train]);
+        stages.filter(|o| o.eval_every.is_some()).map(|o| o.val_share).reduce(f64::max)
+    }
+
     /// The current stage, counted from 0.
     pub fn stage(&self) -> Option<usize> {
         self.stages.iter().rposition(|stage| stage.began.is_some())

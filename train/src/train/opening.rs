@@ -71,6 +71,7 @@ fn resumed(
         run.lock()?;
     }
     let mut config = run.config()?;
+    let has_validated = config.val_share().is_some();
     if let Some(recipe) = recipe {
         ensure!(
             !config.stages.is_empty(),
@@ -107,6 +108,13 @@ fn resumed(
     config.data = std::path::absolute(args.data.as_ref().unwrap_or(&config.data))?;
     let old = config.train.generator(0).norm;
     override_options(&mut config, &args.options, matches)?;
+    let has_own_images = config.data.join("valA").is_dir() && config.train.negatives.is_empty();
+    if rank == 0 && !has_validated && config.val_share().is_some() && !has_own_images {
+        say_error!(
+            "warning: --eval-every: the run has trained without it on all images of trainA, trainB and --negatives; \
+             scores on those that are held out now are too good"
+        );
+    }
     let new = config.train.generator(0).norm;
     ensure!(
         old.may_become(new),

@@ -31,9 +31,11 @@ pub fn plan(
     let o = &config.train;
     let mut domains = domains(config)?;
     let mut negatives = all_pictures("--negatives", &o.negatives)?;
-    let held_out =
-        o.eval_every.map(|_| hold_out(&config.data, o.val_share, &mut domains, &mut negatives));
-    let held_out = held_out.transpose()?;
+    // Also in a stage without validation: another stage must not validate with images that this one has trained on.
+    let held_out = (config.val_share())
+        .map(|share| hold_out(&config.data, share, &mut domains, &mut negatives))
+        .transpose()?;
+    let held_out = held_out.filter(|_| o.eval_every.is_some());
     let mut domains = usable(config, domains, rank > 0)?;
     if let Some(distill) = &config.distill {
         for (domain, generated) in
@@ -154,4 +156,47 @@ fn all_pictures(option: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
         found.extend(pictures_for(option, folder)?);
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use super::*;
+    use crate::{
+        options::TrainOptions,
+        run_folder::{Began, Stage},
+    };
+
+    #[test]
+    fn images_for_validation_are_held_out_in_all_stages() {
+        let folder = tempfile::tempdir().unwrap();
+        for domain in ["trainA", "trainB"] {
+            fs::create_dir(folder.path().join(domain)).unwrap();
+            for i in 0..9 {
+                fs::write(folder.path().join(domain).join(format!("{i}.png")), "").unwrap();
+            }
+        }
+        let stage = |eval_every| Stage {
+            name: String::new(),
+            began: None,
+            train: TrainOptions { eval_every, ..TrainOptions::default() },
+            given: BTreeSet::new(),
+        };
+        let train = TrainOptions::default();
+        let mut config = Config {
+            stages: vec![stage(None), stage(Some(100))],
+            ..Config::new(folder.path().to_owned(), train)
+        };
+        let run = RunFolder::new(&folder.path().join("run"));
+        let mut images = Vec::new();
+        for (i, validates) in [(0, false), (1, true)] {
+            config.begin_stage(i, Began::default());
+            let (plan, held_out) = plan(&run, &config, 0, 1).unwrap();
+            assert_eq!(held_out.is_some(), validates);
+            images.push(plan.domains.map(|domain| domain.images));
+        }
+        assert_eq!(images[0][0].len(), 6);
+        assert_eq!(images[0], images[1]);
+    }
 }

@@ -135,6 +135,22 @@ fn validated_data_set(data: &Path) {
 }
 
 #[test]
+fn a_resumed_run_warns_that_it_has_trained_on_validation_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 6);
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-iters", "1"];
+    run(&[&fixed[..], SMALL].concat());
+    let warns = |most: &str| {
+        let scored = ["--eval-every", "1", "--val-features", "none", "--best-by", "cycle"];
+        let resume = ["train", "--resume", "--out", text(&out), "--max-iters", most];
+        let said = run(&[&resume[..], &scored].concat()).stderr;
+        String::from_utf8_lossy(&said).contains("warning: --eval-every: the run has trained")
+    };
+    assert_eq!([warns("2"), warns("3")], [true, false]);
+}
+
+#[test]
 fn validation_does_not_change_training() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
