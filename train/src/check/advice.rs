@@ -181,8 +181,8 @@ fn about(
     (!pictures.is_empty()).then_some(Finding { line, pictures })
 }
 
-/// Near-duplicates between folders: training images in a test set, or an image in both domains. Partners of a
-/// paired data set do not count.
+/// Near-duplicates between folders: training images in a test or validation set, or an image in both domains. Partners
+/// of a paired data set do not count.
 fn duplicates(folders: &[Folder], expected: Expected) -> Vec<Finding> {
     let kind = |folder: &Folder| folder.name.trim_end_matches(['A', 'B']).to_owned();
     let distance = expected.distance;
@@ -206,9 +206,12 @@ fn duplicates(folders: &[Folder], expected: Expected) -> Vec<Finding> {
                     .iter()
                     .map(|[p, q]| format!("{} = {}", file_name(&p.path), file_name(&q.path))),
             );
-            let advice = match same_set {
-                true => "an image in both domains teaches nothing: remove one of the two",
-                false => "scores on training images are too good: remove them from one of the two",
+            let advice = if same_set {
+                "an image in both domains teaches nothing: remove one of the two"
+            } else if is_train(one) {
+                "scores on training images are too good: remove them from one of the two"
+            } else {
+                "test scores of a checkpoint that these images have chosen are too good: remove them from one of the two"
             };
             findings.push(Finding {
                 line: format!(

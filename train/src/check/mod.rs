@@ -23,7 +23,8 @@ use look::{Folder, Mask};
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Data set: a folder with trainA and trainB, and optionally testA, testB, trainA_mask and trainB_mask
+    /// Data set: a folder with trainA and trainB, and optionally testA, testB, valA, valB, trainA_mask and
+    /// trainB_mask
     #[arg(long)]
     data: PathBuf,
     /// How `train` will use it
@@ -52,7 +53,7 @@ pub fn run(args: &CheckArgs) -> Result<()> {
         Mode::Unpaired => [a, b],
     };
     let mut domains = vec![("trainA".to_owned(), a), ("trainB".to_owned(), b)];
-    for name in ["testA", "testB"] {
+    for name in ["testA", "testB", "valA", "valB"] {
         domains.extend(Domain::open_if_there(&args.data, name)?.map(|d| (name.to_owned(), d)));
     }
     let all = domains.iter().map(|(_, domain)| domain.images.len()).sum();

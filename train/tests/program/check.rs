@@ -120,6 +120,28 @@ fn partners_may_look_alike_and_lack_colour() {
 }
 
 #[test]
+fn validation_images_are_checked_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    data_set(folder.path(), 3);
+    for name in ["testA", "valA", "valB"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    fs::write(at("valA/broken.png"), b"no picture").unwrap();
+    picture(60, (300, 300)).save(at("valA/1.png")).unwrap();
+    fs::copy(at("valA/1.png"), at("testA/2.png")).unwrap();
+    fs::copy(at("trainB/000.png"), at("valB/3.png")).unwrap();
+    let said = said(&["check", "--data", folder.path().to_str().unwrap(), "--distance", "1"]);
+    for line in [
+        "valA: 1 file cannot be read and will be skipped: ",
+        "testA and valA: 1 identical or nearly identical image (2.png = 1.png); test scores",
+        "trainB and valB: 1 identical or nearly identical image (000.png = 3.png); scores on training",
+    ] {
+        assert_eq!(said.lines().filter(|l| l.starts_with(line)).count(), 1, "{line}: {said}");
+    }
+}
+
+#[test]
 fn a_good_data_set_has_no_findings() {
     let folder = tempfile::tempdir().unwrap();
     data_set(folder.path(), 3);
