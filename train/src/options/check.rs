@@ -267,6 +267,12 @@ impl TrainOptions {
         );
         let least = self.load_size_min.filter(|_| self.preprocess == Preprocess::MultiScaleCrop);
         ensure!(
+            self.preprocess != Preprocess::Crop || self.mosaic == 0.0,
+            "--mosaic is {}, expected 0: --preprocess crop does not resize images, so the tiles would be smaller crops \
+             and not smaller animals",
+            self.mosaic
+        );
+        ensure!(
             least.is_none_or(|least| (self.crop_size..=self.load_size).contains(&least)),
             "--load-size-min is {}, expected --crop-size to --load-size, {} to {}",
             least.unwrap_or_default(),
@@ -372,6 +378,7 @@ mod tests {
         ] {
             let said = check(arguments).expect_err(arguments).to_string();
             assert!(said.contains(option) && said.contains(expected), "{arguments}: {said}");
+            ("--mosaic 0.5 --preprocess crop", "--mosaic is 0.5", "--preprocess crop"),
             assert!(!said.contains('\n'), "{said}");
         }
     }
