@@ -4,7 +4,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{BestBy, MAX_SIDE, MAX_THREADS, TrainOptions, given::check_numbers};
+use super::{BestBy, LrPolicy, MAX_SIDE, MAX_THREADS, TrainOptions, given::check_numbers};
 use crate::{
     data::{jitter::JitterRange, view::Preprocess},
     net::{
@@ -95,6 +95,13 @@ impl TrainOptions {
         ] {
             share(name, value)?;
         }
+        let extra = [("--extra-a", "f", &self.extra_a), ("--extra-b", "g", &self.extra_b)];
+        for (is_trained, (name, only, folders)) in self.trained().into_iter().zip(extra) {
+            ensure!(
+                is_trained || folders.is_empty(),
+                "{name}: its images are for the generator that --only {only} does not train, expected one of the two"
+            );
+        }
         for (name, value, most) in [self.jitter_options(0), self.jitter_options(1)].concat() {
             ensure!(
                 value == 0.0 || !self.paired(),
@@ -149,6 +156,12 @@ impl TrainOptions {
         );
         ensure!(self.max_images != Some(0), "--max-images is 0, expected at least 1");
         self.max_minutes.map_or(Ok(()), |minutes| more_than_zero("--max-minutes", minutes))?;
+        ensure!(
+            self.discriminators_first == 0 || self.lambda_gan > 0.0 || self.d_features.is_some(),
+            "--discriminators-first is {}, expected 0: with --lambda-gan 0 and without --d-features there are no \
+             discriminators to train",
+            self.discriminators_first
+        );
         zero_or_more("--ema-half-life", self.ema_half_life)
     }
 
@@ -230,6 +243,13 @@ impl TrainOptions {
                 if self.paired() { "--lambda-l1" } else { "--lambda-a and --lambda-b" }
             );
         }
+        // The distance from a partner or from a teacher is watched too.
+        let is_watched =
+            self.paired() || taught.contains(&true) || self.lambda_a + self.lambda_b > 0.0;
+        ensure!(
+            self.lr_policy != LrPolicy::Plateau || is_watched,
+            "--lr-policy plateau watches the cycle loss, expected --lambda-a or --lambda-b above 0, or another policy"
+        );
         Ok(())
     }
 
@@ -244,6 +264,12 @@ impl TrainOptions {
         ensure!(
             crops || self.mosaic == 0.0,
             "--mosaic is {}, expected 0: --preprocess without a crop gives tiles of different sizes",
+            self.mosaic
+        );
+        ensure!(
+            self.preprocess != Preprocess::Crop || self.mosaic == 0.0,
+            "--mosaic is {}, expected 0: --preprocess crop does not resize images, so the tiles would be smaller crops \
+             and not smaller animals",
             self.mosaic
         );
         ensure!(
@@ -266,12 +292,6 @@ impl TrainOptions {
             self.load_size
         );
         let least = self.load_size_min.filter(|_| self.preprocess == Preprocess::MultiScaleCrop);
-        ensure!(
-            self.preprocess != Preprocess::Crop || self.mosaic == 0.0,
-            "--mosaic is {}, expected 0: --preprocess crop does not resize images, so the tiles would be smaller crops \
-             and not smaller animals",
-            self.mosaic
-        );
         ensure!(
             least.is_none_or(|least| (self.crop_size..=self.load_size).contains(&least)),
             "--load-size-min is {}, expected --crop-size to --load-size, {} to {}",
@@ -358,7 +378,15 @@ mod tests {
             ("--mosaic 2", "--mosaic is 2", "0 to 1"),
             ("--paste 0.5", "--paste is 0.5", "--negatives"),
             ("--mosaic 0.5 --preprocess none --batch-size 1", "--mosaic is 0.5", "--preprocess"),
+            ("--mosaic 0.5 --preprocess crop", "--mosaic is 0.5", "--preprocess crop"),
             ("--extra-share 2", "--extra-share is 2", "0 to 1"),
+            ("--only g --lambda-a 0 --lambda-b 0 --extra-b x", "--extra-b", "--only g"),
+            ("--only f --lambda-a 0 --lambda-b 0 --extra-a x", "--extra-a", "--only f"),
+            (
+                "--discriminators-first 9 --lambda-gan 0",
+                "--discriminators-first is 9",
+                "--d-features",
+            ),
             ("--negative-share -1", "--negative-share is -1", "0 to 1"),
             ("--norm spectral", "--norm spectral", "discriminators"),
             ("--mode paired --d-features f.onnx", "--d-features", "--mode paired"),
@@ -378,7 +406,6 @@ mod tests {
         ] {
             let said = check(arguments).expect_err(arguments).to_string();
             assert!(said.contains(option) && said.contains(expected), "{arguments}: {said}");
-            ("--mosaic 0.5 --preprocess crop", "--mosaic is 0.5", "--preprocess crop"),
             assert!(!said.contains('\n'), "{said}");
         }
     }
@@ -401,6 +428,12 @@ mod tests {
         assert!(losses(none, [true; 2]).is_ok());
         assert!(losses(&format!("{none} --only g"), [true, false]).is_ok());
         assert!(losses(&format!("{none} --only f"), [true, false]).is_err());
+        let plateau = "--lr-policy plateau --lambda-a 0 --lambda-b 0";
+        let said = losses(plateau, [false; 2]).unwrap_err().to_string();
+        assert!(said.contains("--lr-policy plateau") && said.contains("--lambda-a"), "{said}");
+        losses(plateau, [true, false]).unwrap();
+        losses(&format!("{plateau} --mode paired"), [false; 2]).unwrap();
+        losses(&format!("{plateau} --lambda-b 1"), [false; 2]).unwrap();
         // These need images, a mask or a mode that are missing.
         let unused = "--lambda-l1 9 --lambda-mask 9 --lambda-negative 9 --lambda-identity 9";
         assert!(losses(&format!("{none} {unused} --lambda-d-features 9"), [false; 2]).is_err());
@@ -434,6 +467,8 @@ mod tests {
             "--crop-size 12 --net-d n_layers --n-layers-d 2",
             "--crop-size 4 --net-d pixel",
             "--crop-size 4 --lambda-gan 0",
+            "--discriminators-first 9 --lambda-gan 0 --d-features f.onnx",
+            "--only g --lambda-a 0 --lambda-b 0 --extra-a x",
             "--only g --lambda-a 0 --lambda-b 0 --best-by kid_a",
             "--seed 9223372036854775807",
         ] {
