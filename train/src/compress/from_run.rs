@@ -64,7 +64,8 @@ impl RunTeacher {
     /// Whether a student with these options gets its architecture by pruning.
     pub fn prunes(&self, options: &TrainOptions) -> bool {
         let (own, its) = (options.generator(0), self.config.train.generator(0));
-        let same = GeneratorShape { dropout: own.dropout, ..its } == own;
+        // A low-pass filter has no weights that pruning could take from the teacher.
+        let same = GeneratorShape { dropout: own.dropout, blur: own.blur, ..its } == own;
         same && match own.net {
             NetG::Inception9Blocks => true,
             NetG::Fast => own.norm == Norm::None,
@@ -223,7 +224,7 @@ pub fn check_alignment(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::compress_args;
+    use crate::{net::params::Params, options::GeneratorName, recipe::compress_args};
 
     #[test]
     fn a_student_does_not_inherit_what_only_its_teacher_needs() {
@@ -238,6 +239,32 @@ mod tests {
         let own = options("--max-macs=1e9");
         assert_eq!((own.lambda_init, own.learn.len()), (0.0, 0));
         assert_eq!(options("--learn=block").learn, ["block"]);
+    }
+
+    /// The filter has fixed weights, which its teacher need not have.
+    #[test]
+    fn a_student_with_a_low_pass_filter_is_pruned_from_its_teacher() {
+        let train =
+            TrainOptions { ngf: Some(20), width: 40, blocks: 1, ndf: 4, ..TrainOptions::default() };
+        let model = CycleGan::new(&train, Device::Cpu).unwrap();
+        let config = Config::new("data".into(), train.clone());
+        let mut teacher = RunTeacher { checkpoint: PathBuf::new(), config, model, kept: None };
+        let budget = ["--max-macs=1e12", "--size=32"].map(str::to_owned);
+        let (args, _) = compress_args(&budget, Path::new("run"), Path::new("out")).unwrap();
+        let limit = args.budget.limit().unwrap();
+        for name in GeneratorName::ALL {
+            let mut options = TrainOptions { blur: vec![name], seed: 1, ..train.clone() };
+            assert!(teacher.prunes(&options), "{name:?}");
+            teacher.prune(&limit, &mut options).unwrap();
+            let mut student = CycleGan::new(&options, Device::Cpu).unwrap();
+            teacher.begin(&mut student, false).unwrap();
+            for (own, its) in student.generators.iter().zip(&teacher.model.generators) {
+                let stem = |params: &Params| params.get("stem.weight").unwrap().copy();
+                assert_eq!(stem(&own.params), stem(its.averaged()));
+            }
+            let filter = student.generators[name as usize].params.get("blur.weight").unwrap();
+            assert!(filter.min().double_value(&[]) > 0.0);
+        }
     }
 
     /// With a length in images or minutes they are a ratio, not a number of epochs.

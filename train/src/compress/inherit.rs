@@ -8,10 +8,13 @@ use tch::Tensor;
 use super::prune::Kept;
 use crate::net::params::Params;
 
-/// Fills `student`, whose widths are those of `kept`, from its teacher.
+/// Fills `student`, whose widths are those of `kept`, from its teacher. A low-pass filter that only the student has keeps its
+/// fixed weights.
 pub fn inherit(student: &Params, teacher: &Params, kept: &dyn Kept) -> Result<()> {
     student.fill(|name| {
-        let whole = teacher.get(name).with_context(|| format!("the teacher has no {name}"))?;
+        let own = || student.get(name).filter(|_| name.starts_with("blur."));
+        let whole = teacher.get(name).or_else(own);
+        let whole = whole.with_context(|| format!("the teacher has no {name}"))?;
         let dimensions = kept.of(name).into_iter().enumerate();
         Ok(dimensions.fold(whole.detach(), |value, (dim, channels)| match channels {
             Some(c) => {
