@@ -207,10 +207,11 @@ impl Iteration<'_> {
         let mode = options.gan_mode();
         let on_real = Scores { weights: real.weights(&on_real), map: on_real };
         let on_fake = Scores { weights: fake.weights(&on_fake), map: on_fake };
-        let mut loss = (on_real.loss(mode, true) + on_fake.loss(mode, false)) * 0.5;
+        let mut loss = on_real.loss(mode, true) + on_fake.loss(mode, false);
         if mode == GanMode::Wgangp {
             loss += gradient_penalty(score, &real.input, &fake.input);
         }
+        let loss = loss * 0.5;
         let accuracy = (on_real.accuracy(mode, true) + on_fake.accuracy(mode, false)) * 0.5;
         let losses =
             vec![(Term::Discriminator.name(i), loss.detach()), (Term::Accuracy.name(i), accuracy)];

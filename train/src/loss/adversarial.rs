@@ -67,12 +67,14 @@ pub fn patch_weights(mask: &Tensor, scores: &Tensor) -> Tensor {
 
 /// λ·E[(‖∇D(x̂)‖₂ − 1)²], x̂ between real and generated (Gulrajani et al. 2017, equation 3), λ = 10.
 ///
-/// `score` is the discriminator; `real` and `fake` are N×C×H×W.
+/// `score` is the discriminator; `real` and `fake` are N×C×H×W. D(x̂) is the mean of the N×1×h×w scores over each image, as
+/// in the loss: the gradient of their sum would be larger for larger images.
 pub fn gradient_penalty(score: impl Fn(&Tensor) -> Tensor, real: &Tensor, fake: &Tensor) -> Tensor {
     let between = Tensor::rand([real.size()[0], 1, 1, 1], (real.kind(), real.device()));
     let mixed = (fake + between * (real - fake)).detach().set_requires_grad(true);
-    let scores = score(&mixed).sum(Kind::Float);
-    let gradient = Tensor::run_backward(&[scores], &[&mixed], true, true).remove(0);
+    let means = score(&mixed).mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
+    let sum = means.sum(Kind::Float);
+    let gradient = Tensor::run_backward(&[sum], &[&mixed], true, true).remove(0);
     let norm = gradient.flatten(1, -1).norm_scalaropt_dim(2.0, [1i64], false);
     (norm - 1.0).square().mean(Kind::Float) * 10.0
 }
@@ -112,8 +114,13 @@ mod tests {
     #[test]
     fn the_gradient_penalty_is_0_at_a_slope_of_1() {
         let weight = Tensor::from_slice(&[3.0f32, 4.0]).set_requires_grad(true);
-        let score = |x: &Tensor| (x.flatten(1, -1) * &weight).sum(Kind::Float);
-        let x = Tensor::zeros([1, 2, 1, 1], tch::kind::FLOAT_CPU);
+        // A map of 2×3 equal scores of each image has the slope of one of them, 5.
+        let score = |x: &Tensor| {
+            let of_image =
+                (x.flatten(1, -1) * &weight).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
+            of_image.view([-1, 1, 1, 1]).expand([-1, 1, 2, 3], false)
+        };
+        let x = Tensor::zeros([2, 2, 1, 1], tch::kind::FLOAT_CPU);
         let penalty = gradient_penalty(score, &x, &x);
         assert!((penalty.double_value(&[]) - 160.0).abs() < 1e-3);
         let gradient = Tensor::run_backward(&[penalty], &[&weight], false, false).remove(0);
