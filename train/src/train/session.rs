@@ -166,8 +166,8 @@ impl Session {
             last = Some((lr, epoch));
         };
         self.save()?;
-        if let Some((lr, epoch)) = last.filter(|_| is_complete) {
-            self.show_end(lr, epoch, &clock, &bar)?;
+        if let Some((lr, epoch)) = last {
+            self.show_end(lr, epoch, &clock, &bar, is_complete)?;
         }
         let every = self.options.eval_every.unwrap_or(1);
         if self.model.step > began && is_complete && !self.is_due(every) {
@@ -225,9 +225,16 @@ impl Session {
         Ok(())
     }
 
-    /// Writes metrics and a sample of the end of the run, unless the last iteration has. A run that is shorter than
-    /// the intervals has no others.
-    fn show_end(&mut self, lr: f64, epoch: u64, clock: &Clock, bar: &ProgressBar) -> Result<()> {
+    /// Writes metrics of the last iteration, and a sample if the run is complete, unless the iteration has them. A run
+    /// that is shorter than the intervals has no others, and one that continues reads the minutes that it has trained.
+    fn show_end(
+        &mut self,
+        lr: f64,
+        epoch: u64,
+        clock: &Clock,
+        bar: &ProgressBar,
+        is_complete: bool,
+    ) -> Result<()> {
         let [line_is_missing, picture_is_missing] =
             [self.options.print_freq, self.options.display_freq].map(|every| !self.is_due(every));
         let line = line_is_missing.then(|| self.line(lr, epoch, clock));
@@ -235,7 +242,7 @@ impl Session {
             return Ok(());
         };
         line.map_or(Ok(()), |line| output.line(&line, bar))?;
-        if picture_is_missing { output.picture(&self.model, bar) } else { Ok(()) }
+        if is_complete && picture_is_missing { output.picture(&self.model, bar) } else { Ok(()) }
     }
 
     /// Scores the model on held-out images.

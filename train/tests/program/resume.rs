@@ -150,8 +150,11 @@ fn an_interrupt_saves_a_checkpoint_and_the_run_resumes() {
     let run_folder = folder.path().join("run");
     let out = run_folder.to_str().unwrap();
     let more = ["--n-epochs", "100000", "--max-iters", "100000", "--save-latest-freq", "5"];
+    let mut arguments = train(data.to_str().unwrap(), out, &more);
+    let print_freq = arguments.iter().position(|a| *a == "--print-freq").unwrap();
+    arguments[print_freq + 1] = "100000";
     let mut command = program();
-    command.args(train(data.to_str().unwrap(), out, &more)).stdout(Stdio::piped());
+    command.args(arguments).stdout(Stdio::piped());
     let child = command.spawn().unwrap();
     wait_for(&run_folder.join("checkpoints/00000005.safetensors"));
     let interrupt = format!("kill -INT {}", child.id());
@@ -167,6 +170,8 @@ fn an_interrupt_saves_a_checkpoint_and_the_run_resumes() {
     );
     let at: u64 = at.parse().unwrap();
     assert!(run_folder.join(format!("checkpoints/{at:08}.safetensors")).is_file());
+    // A resumed run reads there how long it has trained.
+    assert_eq!(course(&run_folder).last_key_value().unwrap().0, &at);
 
     let end = (at + 2).to_string();
     let ended = run(&["train", "--resume", "--out", out, "--max-iters", &end]);
