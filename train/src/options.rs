@@ -265,8 +265,8 @@ pub struct TrainOptions {
     /// numbered frames; 10 is usual
     #[arg(long, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_diff: f64,
-    /// Weight of the change that the generators make to --negatives; the weight of their empty masks is
-    /// --lambda-mask
+    /// Weight of the change that the generators make to --negatives, times their share of the batch; that of their
+    /// empty masks is --lambda-mask times this share
     #[arg(long, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_negative: f64,
     /// Weight of the adversarial loss; with 0 only the discriminators on --d-features are trained, or none, for

@@ -213,13 +213,16 @@ impl Iteration<'_> {
         }
     }
 
-    /// Adds the losses on images of neither domain.
+    /// Adds the losses on images of neither domain. Each image has the weight of one of the batch.
     fn add_negative(&self, i: usize, forward: &Forward, sum: &mut Sum<'_>) {
-        if let (Some(same), Some(negatives)) = (&forward.negative, &self.batches[i].negatives) {
+        let batch = &self.batches[i];
+        if let (Some(same), Some(negatives)) = (&forward.negative, &batch.negatives) {
+            sum.share = negatives.size()[0] as f64 / batch.images.size()[0] as f64;
             sum.add(Term::Negative, l1(&same.image, negatives));
             if let Some(logits) = &same.mask_logits {
                 sum.add(Term::NegativeMask, mask::empty(logits));
             }
+            sum.share = 1.0;
         }
     }
 

@@ -63,6 +63,26 @@ fn the_gradients_are_those_of_the_reported_losses() {
     }
 }
 
+/// The weight of a share of negatives does not depend on how many images a batch or a process has.
+#[test]
+fn each_negative_has_the_weight_of_an_image_of_the_batch() {
+    let options = TrainOptions { lambda_gan: 0.0, lambda_a: 0.0, lambda_b: 0.0, ..small() };
+    let model = CycleGan::new(&options, Device::Cpu).unwrap();
+    let length = |count: i64| {
+        let batch = || Batch {
+            images: noise(1, &[2, 3, 32, 32]),
+            negatives: Some(noise(2, &[1, 3, 32, 32]).repeat([count, 1, 1, 1])),
+            ..Batch::default()
+        };
+        let batches = [batch(), batch()];
+        let iteration = Iteration { model: &model, batches: &batches, options: &options };
+        let shares = iteration.generator_shares();
+        sum_of_gradients(&shares, 0).unwrap().norm().double_value(&[])
+    };
+    let (one, two) = (length(1), length(2));
+    assert!(one > 0.0 && (two / one - 2.0).abs() < 1e-3, "{one} {two}");
+}
+
 #[test]
 fn learn_trains_only_the_named_parameters() {
     let options = TrainOptions {
