@@ -2,7 +2,7 @@
 
 //! The measurements of one generator.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
@@ -119,19 +119,12 @@ impl<'a> Scorer<'a> {
 
     /// Scores all candidates.
     pub fn score(mut self, candidates: &mut [Candidate]) -> Result<Vec<Score>> {
-        let mut real = [None, None];
-        if self.network.is_some() {
-            for (i, slot) in real.iter_mut().enumerate() {
-                let pictures = self.pictures(i)?;
-                let bar = bar(pictures.len(), "real images");
-                *slot = Some(self.look(&bar, pictures.into_iter().map(Ok), [None; 2])?.0);
-            }
-        }
+        let real = [self.real(0)?, self.real(1)?];
         let clip = self.args.clip.as_deref().map(|path| self.clip(path)).transpose()?;
         let mut scores = Vec::new();
         for k in 0..candidates.len() {
             let way = candidates[k].direction as usize;
-            let mut score = self.outputs(&mut candidates[k], way, real[1 - way].as_ref())?;
+            let mut score = self.outputs(candidates, k, real[1 - way].as_ref())?;
             self.changes(&mut candidates[k].onnx, way, &mut score)?;
             if let Some((frames, motion)) = clip.as_ref().filter(|_| way == 0) {
                 let generated = generate_clip(&mut candidates[k].onnx, frames)?;
@@ -142,79 +135,78 @@ impl<'a> Scorer<'a> {
                 score.warping_error_above_input = Some(error - of_input);
             }
             self.negatives(&mut candidates[k].onnx, &mut score)?;
-            score.cycle = self.cycle(candidates, k, way)?;
             scores.push(score);
         }
         compare(&mut scores);
         Ok(scores)
     }
 
-    /// Translates the domain and compares it with the target domain.
-    fn outputs(
-        &mut self,
-        candidate: &mut Candidate,
-        way: usize,
-        target: Option<&Tensor>,
-    ) -> Result<Score> {
-        let classes = [self.args.class_b, self.args.class_a];
-        let classes = [classes[way], classes[1 - way]];
-        let pictures = self.pictures(way)?;
-        let mut score = Score {
-            model: candidate.name.clone(),
-            direction: candidate.direction.to_string(),
-            images: pictures.len(),
-            ..Score::default()
-        };
-        let bar = bar(pictures.len(), &format!("{} {}", score.direction, score.model));
-        let every = (pictures.len() / SHOWN).max(1);
-        let mut shown = Vec::new();
-        let mut generated = Vec::new();
-        for (i, picture) in pictures.into_iter().enumerate() {
-            let image = candidate.onnx.generate(&picture)?.image;
-            if i.is_multiple_of(every) && shown.len() < SHOWN {
-                shown.push([pixels::to_picture(&picture), pixels::to_picture(&image)]);
-            }
-            generated.push(image);
-            bar.inc(1);
+    /// The features of domain `i`, K×D, if there is a network for them.
+    fn real(&mut self, i: usize) -> Result<Option<Tensor>> {
+        if self.network.is_none() {
+            return Ok(None);
         }
-        score.pictures = shown;
-        if let (Some(target), true) = (target, self.network.is_some()) {
-            bar.set_position(0);
-            let (features, shares) = self.look(&bar, generated.into_iter().map(Ok), classes)?;
-            let kid = kid(&features, target);
-            score.kid_x100 = Some(kid.value * 100.0);
-            score.kid_x100_error = Some(kid.error * 100.0);
-            score.kid = Some(kid);
-            [score.target_class, score.source_class] = shares;
-        }
-        Ok(score)
-    }
-
-    /// Features K×D, and the shares of images classified as each of `classes`.
-    fn look(
-        &mut self,
-        bar: &ProgressBar,
-        pictures: impl Iterator<Item = Result<Tensor>>,
-        classes: [Option<usize>; 2],
-    ) -> Result<(Tensor, [Option<f64>; 2])> {
-        let network = self.network.as_mut().context("no feature network")?;
-        let (mut features, mut predicted) = (Vec::new(), Vec::new());
-        for picture in pictures {
-            let output = network.run(&picture?)?;
-            features.push(output.features);
-            predicted.extend(output.class);
+        let (count, mut seen) = (self.count(i), Seen::default());
+        let bar = bar(count, "real images");
+        for k in 0..count {
+            let picture = self.picture(i, k)?;
+            seen.look(&mut self.network, &picture)?;
             bar.inc(1);
         }
         bar.finish_and_clear();
-        ensure!(
-            features.len() > 2,
-            "too few images for KID, expected at least three of each domain"
-        );
-        let share = |class: Option<usize>| {
-            let hits = predicted.iter().filter(|&&best| Some(best) == class).count();
-            (class.is_some() && !predicted.is_empty()).then(|| hits as f64 / predicted.len() as f64)
+        seen.features().map(Some)
+    }
+
+    /// Translates the domain of candidate `k`, compares it with the features `target` of the other domain and, if the
+    /// candidates include the other direction of the same model, translates it back. Image by image: a whole domain
+    /// would fill the memory.
+    fn outputs(
+        &mut self,
+        candidates: &mut [Candidate],
+        k: usize,
+        target: Option<&Tensor>,
+    ) -> Result<Score> {
+        let (name, direction) = (candidates[k].name.clone(), candidates[k].direction);
+        let other = |c: &Candidate| c.name == name && c.direction != direction;
+        let back = candidates.iter().position(other);
+        let way = direction as usize;
+        let count = self.count(way);
+        let mut score = Score {
+            model: name,
+            direction: direction.to_string(),
+            images: count,
+            ..Score::default()
         };
-        Ok((Tensor::stack(&features, 0), classes.map(share)))
+        let bar = bar(count, &format!("{} {}", score.direction, score.model));
+        let every = (count / SHOWN).max(1);
+        let (mut seen, mut cycle) = (Seen::default(), 0.0);
+        for i in 0..count {
+            let picture = self.picture(way, i)?;
+            let image = candidates[k].onnx.generate(&picture)?.image;
+            if i.is_multiple_of(every) && score.pictures.len() < SHOWN {
+                score.pictures.push([pixels::to_picture(&picture), pixels::to_picture(&image)]);
+            }
+            if target.is_some() {
+                seen.look(&mut self.network, &image)?;
+            }
+            if let Some(back) = back {
+                let cycled = candidates[back].onnx.generate(&image)?.image;
+                cycle += (cycled - picture).abs().mean(Kind::Float).double_value(&[]) * 127.5;
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        score.cycle = back.map(|_| cycle / count as f64);
+        if let Some(target) = target {
+            let kid = kid(&seen.features()?, target);
+            score.kid_x100 = Some(kid.value * 100.0);
+            score.kid_x100_error = Some(kid.error * 100.0);
+            score.kid = Some(kid);
+            let classes = [self.args.class_b, self.args.class_a];
+            score.target_class = seen.share(classes[way]);
+            score.source_class = seen.share(classes[1 - way]);
+        }
+        Ok(score)
     }
 
     /// A generator's change inside and outside masks.
@@ -275,32 +267,16 @@ impl<'a> Scorer<'a> {
         Ok(())
     }
 
-    /// The cycle error, if the candidates include the other direction of the same model.
-    fn cycle(&self, candidates: &mut [Candidate], k: usize, way: usize) -> Result<Option<f64>> {
-        let other =
-            |c: &Candidate| c.name == candidates[k].name && c.direction != candidates[k].direction;
-        let Some(back) = candidates.iter().position(other) else {
-            return Ok(None);
-        };
-        let pictures = self.pictures(way)?;
-        let count = pictures.len() as f64;
-        let mut sum = 0.0;
-        for picture in pictures {
-            let there = candidates[k].onnx.generate(&picture)?.image;
-            let cycled = candidates[back].onnx.generate(&there)?.image;
-            sum += (cycled - picture).abs().mean(Kind::Float).double_value(&[]) * 127.5;
-        }
-        Ok(Some(sum / count))
+    /// The number of images of domain `i` that are scored.
+    fn count(&self, i: usize) -> usize {
+        self.domains[i].images.len().min(self.args.max_images)
     }
 
-    fn pictures(&self, way: usize) -> Result<Vec<Tensor>> {
-        let images = self.domains[way].images.iter().take(self.args.max_images);
-        let read = |path: &PathBuf| {
-            let picture = decode::rgb(path)?;
-            let view = self.view(picture.dimensions());
-            Ok(pixels::to_tensor(&view.of_rgb(&picture)))
-        };
-        images.map(read).collect()
+    /// Image `k` of domain `i`.
+    fn picture(&self, i: usize, k: usize) -> Result<Tensor> {
+        let picture = decode::rgb(&self.domains[i].images[k])?;
+        let view = self.view(picture.dimensions());
+        Ok(pixels::to_tensor(&view.of_rgb(&picture)))
     }
 
     fn clip(&self, path: &Path) -> Result<(Vec<Tensor>, Motion)> {
@@ -321,6 +297,40 @@ impl<'a> Scorer<'a> {
     /// The whole image at the scoring size.
     fn view(&self, size: (u32, u32)) -> View {
         View::whole(size, self.args.size, self.multiple_of)
+    }
+}
+
+/// What a feature network says of images.
+#[derive(Default)]
+struct Seen {
+    features: Vec<Tensor>,
+    /// The most probable class of each, if the network has classes.
+    classes: Vec<usize>,
+}
+
+impl Seen {
+    /// Runs the network on another image.
+    fn look(&mut self, network: &mut Option<FeatureNetwork>, picture: &Tensor) -> Result<()> {
+        let output = network.as_mut().context("no feature network")?.run(picture)?;
+        self.features.push(output.features);
+        self.classes.extend(output.class);
+        Ok(())
+    }
+
+    /// Features K×D.
+    fn features(&self) -> Result<Tensor> {
+        ensure!(
+            self.features.len() > 2,
+            "too few images for KID, expected at least three of each domain"
+        );
+        Ok(Tensor::stack(&self.features, 0))
+    }
+
+    /// The share of images classified as `class`.
+    fn share(&self, class: Option<usize>) -> Option<f64> {
+        let hits = self.classes.iter().filter(|&&best| Some(best) == class).count();
+        (class.is_some() && !self.classes.is_empty())
+            .then(|| hits as f64 / self.classes.len() as f64)
     }
 }
 
