@@ -55,6 +55,25 @@ fn chapters_are_in_every_container_that_has_them() {
     assert!(said.contains(note), "{said}");
 }
 
+/// Nero's list has at most 255, and files of QuickTime have none.
+#[test]
+fn chapters_of_a_chapter_track_are_kept() {
+    let Some(place) = Place::of_ffmpeg("chapter tracks") else { return };
+    let titles: Vec<_> = (0..300).map(|i| format!("Nº {i}")).collect();
+    let chapters = (0..).zip(&titles).map(|(i, title)| (10 * i, 10 * (i + 1), title.as_str()));
+    place.chapters_file("", &chapters.collect::<Vec<_>>());
+    let film = [BARS, "-i chapters.txt -map 0 -map_chapters 1", H264].join(" ");
+    make(&place.path("in/both.mp4"), &film);
+    make(&place.path("in/track.mov"), &[&film, "-movflags disable_chpl"].join(" "));
+    let said = place.run(&["in", "--container", "mkv"]);
+    assert!(!said.contains("note:"), "{said}");
+    for name in ["both.mkv", "track.mkv"] {
+        let chapters = ffmpeg::chapters(&place.out(name));
+        assert_eq!(chapters.len(), 300, "{name}");
+        assert_eq!(chapters[299], (2.99, "Nº 299".to_owned()), "{name}");
+    }
+}
+
 #[test]
 fn the_last_chapter_ends_with_the_file() {
     let Some(place) = Place::of_ffmpeg("ends of chapters") else { return };

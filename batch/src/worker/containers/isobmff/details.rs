@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{
     boxes::{boxes, find},
+    chapter_track,
     index::Index,
     nero, shown, timecode, timed_text,
     trak::{Header, Trak},
@@ -22,7 +23,7 @@ pub struct Details {
     pub tracks: Vec<TrackDetails>,
     /// The ids of the text tracks that are chapters: another track refers to them as `chap`.
     pub chapter_tracks: Vec<u32>,
-    /// The chapters in Nero's list.
+    /// The chapters in Nero's list, or in a chapter track if that has more.
     pub chapters: Vec<Chapter>,
     /// The location in ISO 6709.
     pub location: Option<String>,
@@ -59,7 +60,19 @@ impl Details {
             let ids = chapters.flat_map(|chapters| chapters.as_chunks::<4>().0);
             details.chapter_tracks.extend(ids.map(|id| u32::from_be_bytes(*id)));
         }
+        details.add_chapters_of_tracks(file, index);
         details
+    }
+
+    /// ffmpeg writes the start of a late first chapter into Nero's list only, which has at most 255 chapters.
+    fn add_chapters_of_tracks(&mut self, file: &Path, index: &Index) {
+        let is_one =
+            |track: &Trak<'_>| track.id().is_some_and(|id| self.chapter_tracks.contains(&id));
+        let mut tracks = index.tracks().filter(is_one);
+        let chapters = tracks.find_map(|track| chapter_track::read(file, track));
+        if let Some(chapters) = chapters.filter(|all| all.len() > self.chapters.len()) {
+            self.chapters = chapters;
+        }
     }
 }
 

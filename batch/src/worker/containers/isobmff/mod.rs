@@ -4,6 +4,7 @@
 //! QuickTime File Format).
 
 mod boxes;
+mod chapter_track;
 mod details;
 mod durations;
 mod edits;
@@ -14,6 +15,7 @@ mod moov;
 mod nero;
 pub mod pcm;
 pub mod sample_entries;
+mod samples;
 mod shown;
 mod sound;
 mod timecode;
