@@ -417,6 +417,41 @@ fn further_tags_of_mp4_and_quicktime_are_kept_or_named() {
     assert!(said.contains(note), "{said}");
 }
 
+/// GStreamer does not read all of them, and `qtmux` writes the numbers wrongly into QuickTime.
+#[test]
+fn tags_of_itunes_are_kept_or_named() {
+    let Some(place) = Place::of_ffmpeg("tags of iTunes") else { return };
+    let tags = [
+        ("synopsis", "Plot"),
+        ("network", "Channel"),
+        ("show", "Series"),
+        ("season_number", "2"),
+        ("episode_sort", "5"),
+        ("episode_id", "E5"),
+        ("grouping", "Saga"),
+        ("media_type", "10"),
+    ];
+    let metadata = tags.map(|(name, value)| format!("-metadata {name}={value}")).join(" ");
+    make(&place.path("in/a.mp4"), &[BARS, H264, &metadata].join(" "));
+    let said = place.run(&["in", "--container", "mkv"]);
+    assert!(!said.contains("note:"), "{said}");
+    for (name, value) in tags {
+        assert_eq!(tag(&place.out("a.mkv"), name), value, "{name}");
+    }
+    let unread = "tags are left out: synopsis, episode_id, network, media_type";
+    let numbers = ["its season number is left out", "its episode number is left out"];
+    for (container, notes) in
+        [("ts", vec!["its show name is left out", "its grouping is left out"]), ("mov", vec![])]
+    {
+        let said = place.run(&["in", "--container", container]);
+        for note in notes.into_iter().chain(numbers).chain([unread]) {
+            assert!(said.contains(&format!("note: in/a.mp4: {note}\n")), "{note}: {said}");
+        }
+    }
+    let moved = ["show", "season_number"].map(|name| tag(&place.out("a.mov"), name));
+    assert_eq!(moved, ["Series", ""]);
+}
+
 /// GStreamer turns 2021 into 2021-01-01 or 2021-1-1, or leaves it out.
 #[test]
 fn dates_keep_their_form() {

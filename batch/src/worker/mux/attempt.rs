@@ -135,6 +135,11 @@ impl Attempt<'_> {
                 names.iter().filter(|name| !["image", "preview-image"].contains(&&***name));
             others.for_each(|name| tags.make_mut().remove_generic(name));
         }
+        if container.is_isobmff() {
+            // `qtmux` of GStreamer 1.22 writes these numbers as text.
+            let numbers = ["show-season-number", "show-episode-number"];
+            numbers.iter().for_each(|name| tags.make_mut().remove_generic(*name));
+        }
         tags
     }
 

@@ -48,7 +48,8 @@ impl Media {
 
     fn add_isobmff(&mut self, file: &FileHead<'_>) {
         let Some(index) = &file.index else { return };
-        self.user_data = UserData::of(index::is_quicktime(&file.head), &index.moov);
+        let is_quicktime = index::is_quicktime(&file.head);
+        self.user_data = UserData::of(is_quicktime, &index.moov, &self.unread_boxes());
         if let Some(data) = &self.user_data {
             self.foreign_tags = data.named();
         }

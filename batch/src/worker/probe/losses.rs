@@ -12,7 +12,7 @@ use crate::{
     options::Recipe,
     text::counted,
     worker::{
-        containers::{isobmff::MOST_CHAPTERS, matroska, timecode},
+        containers::{isobmff::MOST_CHAPTERS, matroska::tags::name_of, timecode},
         elements::caps::{PIXEL_ASPECT, depth, field, is_deep},
         hdr,
     },
@@ -20,26 +20,6 @@ use crate::{
 
 const INTERLACED: &str = "is interlaced and becomes progressive";
 const TRANSPARENT: &str = "its transparency, if it has any, is left out";
-
-/// Tags whose loss is reported, and their names in messages.
-const TAGS: [(&str, &str); 16] = [
-    ("title", "title"),
-    ("artist", "artist"),
-    ("comment", "comment"),
-    ("description", "description"),
-    ("datetime", "date and time"),
-    ("geo-location-latitude", "location"),
-    ("image", "cover art"),
-    ("copyright", "copyright"),
-    ("album", "album"),
-    ("album-artist", "album artist"),
-    ("composer", "composer"),
-    ("genre", "genre"),
-    ("track-number", "track number"),
-    ("date", "date"),
-    ("keywords", "keywords"),
-    ("lyrics", "lyrics"),
-];
 
 /// The losses that are known before anything is written.
 pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<String> {
@@ -245,19 +225,24 @@ pub fn of_aspect(input: &Media, output: &Media) -> Option<String> {
         .then(|| format!("its pixel aspect ratio {numerator}:{denominator} is left out"))
 }
 
+/// The losses of tags that GStreamer reads.
 pub fn of_tags(input: &Media, output: &Media) -> Vec<String> {
     let (before, after) = (input.global_tags(), output.global_tags());
     let has_location = |media: &Media| media.location.is_some();
     let is_lost = has_location(input) && !has_location(output);
     let location = is_lost.then(|| "its location is left out".to_owned());
-    let has = |tags: &gst::TagList, name: &str| tags.iter().any(|(other, _)| other == name);
-    let is_attached = |name: &str| name == "image" && input.extras.attachments.is_some();
+    let has = |name: &str| after.iter().any(|(other, _)| other == name);
     // GStreamer does not read all of them back.
-    let is_written = |name: &str| output.is_matroska() && matroska::tags::is_written(name);
-    TAGS.iter()
-        .filter(|(name, _)| has(&before, name) && !has(&after, name))
-        .filter(|(name, _)| !is_attached(name) && !is_written(name))
-        .map(|(_, name)| format!("its {name} is left out"))
+    let written = input.matroska_tags().filter(|_| output.is_matroska());
+    let is_written =
+        |name: &str| written.as_ref().is_some_and(|tags| tags.value(&name_of(name)).is_some());
+    let is_noted_elsewhere = |name: &str| match name {
+        "image" => input.extras.attachments.is_some(),
+        name => name.contains("timecode") || (name.starts_with("geo-") && has_location(input)),
+    };
+    let names = before.iter().map(|(name, _)| name);
+    let lost = names.filter(|name| !has(name) && !is_written(name) && !is_noted_elsewhere(name));
+    lost.map(|name| format!("its {} is left out", gst::tags::tag_get_nick(name)))
         .chain(location)
         .collect()
 }

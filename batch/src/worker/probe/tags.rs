@@ -13,30 +13,41 @@ use crate::{
 
 /// The name of the date in Matroska.
 const DATE: &str = "DATE";
+/// The tag of GStreamer for boxes of MP4 and QuickTime that `qtdemux` does not read.
+const UNREAD_BOX: &gst::glib::GStr = gst::glib::gstr!("private-qt-tag");
 
 impl Media {
     /// The tags of the output: those of the file and of the video, except those about the codec.
     pub fn global_tags(&self) -> gst::TagList {
-        let mut tags = self.all_tags();
-        let tags_mut = tags.make_mut();
         let own = [
-            "container-format",
-            "video-codec",
-            "bitrate",
-            "maximum-bitrate",
-            "minimum-bitrate",
-            "nominal-bitrate",
-            "encoder",
-            "encoder-version",
-            "image-orientation",
-            "extended-comment",
-            "language-code",
+            "application-name",
             "attachment",
+            "container-specific-track-id",
+            "extended-comment",
+            "image-orientation",
+            "language-code",
+            "language-name",
             "mxf-structure",
-            "codec",
+            UNREAD_BOX.as_str(),
         ];
-        own.into_iter().for_each(|tag| tags_mut.remove_generic(tag));
+        let mut tags = self.all_tags();
+        // Other flags are those of properties of the data, such as codec and bitrate.
+        let is_own = |name: &gst::glib::GStr| {
+            own.contains(&name.as_str()) || gst::tags::tag_get_flag(name) != gst::TagFlag::Meta
+        };
+        for (name, _) in self.all_tags().iter().filter(|(name, _)| is_own(name)) {
+            tags.make_mut().remove_generic(name);
+        }
         tags
+    }
+
+    /// The boxes of tags that `qtdemux` has not read.
+    pub(super) fn unread_boxes(&self) -> Vec<u8> {
+        let copy = |value: &gst::glib::SendValue| {
+            let sample = value.get::<gst::Sample>().ok()?;
+            Some(sample.buffer()?.map_readable().ok()?.to_vec())
+        };
+        self.tags.iter_tag_generic(UNREAD_BOX).filter_map(copy).flatten().collect()
     }
 
     /// The tags of the tracks and of the container.
@@ -60,7 +71,7 @@ impl Media {
 
     /// The tags of the output if it is Matroska.
     pub fn matroska_tags(&self) -> Option<FileTags> {
-        let all = || [named(&self.all_tags()), self.other_tags()].concat();
+        let all = || [named(&self.global_tags()), self.other_tags()].concat();
         self.extras.file_tags.clone().or_else(|| FileTags::of(&all()))
     }
 
@@ -71,9 +82,8 @@ impl Media {
 
     /// The tags that GStreamer has no names for.
     fn other_tags(&self) -> Vec<(String, String)> {
-        let tags = self.all_tags();
-        let known = named(&tags);
-        let mut others = [comments(&tags), self.foreign_tags.clone()].concat();
+        let known = named(&self.global_tags());
+        let mut others = [comments(&self.all_tags()), self.foreign_tags.clone()].concat();
         others.retain(|(name, _)| !known.iter().any(|(known, _)| known == name));
         others
     }
@@ -112,7 +122,7 @@ impl Media {
     pub fn day(&self) -> Option<String> {
         let of_matroska = self.extras.file_tags.as_ref().and_then(|tags| tags.value(DATE));
         let foreign = || self.foreign_tags.iter().find(|(name, _)| name == DATE);
-        let of_gstreamer = || named(&self.all_tags()).into_iter().find(|(name, _)| name == DATE);
+        let of_gstreamer = || named(&self.global_tags()).into_iter().find(|(name, _)| name == DATE);
         let other = || foreign().cloned().or_else(of_gstreamer).map(|(_, day)| day);
         of_matroska.or_else(other).filter(|day| !day.contains(':'))
     }

@@ -8,6 +8,7 @@ mod chapter_track;
 mod details;
 mod durations;
 mod edits;
+mod ilst;
 pub mod image;
 pub mod index;
 mod items;

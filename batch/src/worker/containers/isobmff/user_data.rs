@@ -3,7 +3,10 @@
 //! The user data of MP4 and QuickTime files: the tags, of which `qtdemux` of GStreamer 1.22 reads only some, and what cameras
 //! write. Into a file of the same kind, it is copied.
 
-use super::boxes::{boxed, boxes, find, number};
+use super::{
+    boxes::{boxed, boxes, find, number},
+    ilst::{self, Tag, international},
+};
 use crate::{container::Container, worker::containers::tag_names::is_of_encoding};
 
 /// A prefix of the keys that phones write.
@@ -23,15 +26,16 @@ pub struct UserData {
     pub inside: Vec<u8>,
     /// The boxes beside it, `meta` and `uuid`.
     pub beside: Vec<u8>,
-    /// The tags that `qtdemux` does not read: names, and values that are text.
-    pub unread: Vec<(String, Option<String>)>,
+    /// The tags that `qtdemux` does not read.
+    pub unread: Vec<Tag>,
     /// When it was made, as text.
     pub day: Option<String>,
 }
 
 impl UserData {
-    /// The user data in the index `moov` of a file in QuickTime or MP4; `None` if there are none.
-    pub fn of(is_quicktime: bool, moov: &[u8]) -> Option<Self> {
+    /// The user data in the index `moov` of a file in QuickTime or MP4; `None` if there are none. `qtdemux` has not read the
+    /// boxes `left`.
+    pub fn of(is_quicktime: bool, moov: &[u8], left: &[u8]) -> Option<Self> {
         let copy = |(kind, content): (&[u8], &[u8])| boxed(kind, content);
         let inside = boxes(find(moov, &[b"udta"]).unwrap_or_default());
         let inside = inside.filter(|(kind, _)| *kind != b"chpl");
@@ -41,7 +45,7 @@ impl UserData {
             kind => kind == b"uuid",
         });
         let (inside, beside) = (inside.flat_map(copy).collect(), beside.flat_map(copy).collect());
-        let (unread, day) = (unread(moov), day(moov));
+        let (unread, day) = (unread(moov, left), day(moov));
         let data = Self { is_quicktime, inside, beside, unread, day };
         (!data.inside.is_empty() || !data.beside.is_empty()).then_some(data)
     }
@@ -50,7 +54,7 @@ impl UserData {
     pub fn named(&self) -> Vec<(String, String)> {
         let day = self.day.iter().map(|day| ("DATE".to_owned(), day.clone()));
         let texts = self.unread.iter().filter_map(|(name, value)| {
-            Some((name.to_uppercase().replace('.', "_"), value.clone()?))
+            Some((name.to_uppercase().replace(['.', ' '], "_"), value.clone()?))
         });
         day.chain(texts).collect()
     }
@@ -61,19 +65,21 @@ impl UserData {
     }
 }
 
-/// Tags with keys, and those of the camera, as name and text; others are images or numbers.
-fn unread(moov: &[u8]) -> Vec<(String, Option<String>)> {
-    let camera = [(b"\xA9mak", "make"), (b"\xA9mod", "model")];
-    let camera = camera.into_iter().filter_map(|(kind, name)| {
-        Some((name.to_owned(), international(find(moov, &[b"udta", &kind[..]])?)))
-    });
-    let all = keyed(moov).chain(camera);
+/// Tags with keys or names, and those in the boxes `left`.
+fn unread(moov: &[u8], left: &[u8]) -> Vec<Tag> {
+    let left = boxes(left).flat_map(|(kind, content)| ilst::unread(kind, content));
+    let all = keyed(moov).chain(left).chain(ilst::freeform(items(moov).unwrap_or_default()));
     let is_tag = |name: &str| !KNOWN.contains(&name) && !is_of_encoding(&name.to_uppercase());
     all.filter(|(name, _)| is_tag(name)).collect()
 }
 
-/// The tags with keys, as name and text.
-fn keyed(moov: &[u8]) -> impl Iterator<Item = (String, Option<String>)> {
+/// iTunes' list of tags.
+fn items(moov: &[u8]) -> Option<&[u8]> {
+    find(plain(find(moov, &[b"udta", b"meta"])?), &[b"ilst"])
+}
+
+/// The tags with keys.
+fn keyed(moov: &[u8]) -> impl Iterator<Item = Tag> {
     let paths: [&[&[u8]]; 2] = [&[b"meta"], &[b"udta", b"meta"]];
     paths.into_iter().filter_map(|path| find(moov, path)).map(plain).flat_map(|meta| {
         let items = find(meta, &[b"ilst"]).unwrap_or_default();
@@ -82,7 +88,8 @@ fn keyed(moov: &[u8]) -> impl Iterator<Item = (String, Option<String>)> {
         boxes(keys).zip(1_u32..).map(|((_, key), number)| {
             let key = String::from_utf8_lossy(key);
             let name = key.strip_prefix(APPLE).unwrap_or(&key).to_owned();
-            (name, find(items, &[&number.to_be_bytes()]).and_then(value))
+            let item = find(items, &[&number.to_be_bytes()]);
+            (name, item.and_then(|item| ilst::values(item).next()?))
         })
     })
 }
@@ -110,27 +117,10 @@ pub fn location(moov: &[u8]) -> Option<String> {
     keyed(moov).find_map(|(name, value)| value.filter(|_| name == LOCATION))
 }
 
-/// The text of an item of a list of tags.
-fn value(item: &[u8]) -> Option<String> {
-    /// The type of a text in UTF-8.
-    const TEXT: [u8; 4] = [0, 0, 0, 1];
-    let data = find(item, &[b"data"]).filter(|data| data.starts_with(&TEXT))?;
-    Some(String::from_utf8_lossy(data.get(8..)?).into_owned())
-}
-
-/// QuickTime's international text: its length and language come first.
-fn international(content: &[u8]) -> Option<String> {
-    let (length, rest) = content.split_first_chunk()?;
-    let text = rest.get(2..)?.get(..usize::from(u16::from_be_bytes(*length)))?;
-    Some(String::from_utf8_lossy(text).into_owned())
-}
-
 /// When it was made, as text. `qtdemux` of GStreamer 1.22 does not read all forms.
 fn day(moov: &[u8]) -> Option<String> {
-    let of_list =
-        find(moov, &[b"udta", b"meta"]).and_then(|meta| find(plain(meta), &[b"ilst", DAY]));
-    let of_quicktime = || find(moov, &[b"udta", DAY]).and_then(international);
-    of_list.and_then(value).or_else(of_quicktime)
+    let of_list = items(moov).and_then(|items| ilst::values(find(items, &[DAY])?).next()?);
+    of_list.or_else(|| find(moov, &[b"udta", DAY]).and_then(international))
 }
 
 #[cfg(test)]
@@ -150,13 +140,17 @@ mod tests {
         let inside = [model, day, boxed(b"GPMF", b"1")].concat();
         let user_data = boxed(b"udta", &[&inside[..], &boxed(b"chpl", b"")].concat());
         let moov = [&boxed(b"mvhd", b"")[..], &user_data, &keyed, &boxed(b"uuid", b"2")].concat();
-        let data = UserData::of(false, &moov).unwrap();
+        let data = UserData::of(false, &moov, &boxed(b"\xA9dir", b"\0\x02\x55\xC4Me")).unwrap();
         assert_eq!(data.inside, inside);
         assert_eq!(data.beside, [keyed, boxed(b"uuid", b"2")].concat());
         let tag = |name: &str, value: Option<&str>| (name.to_owned(), value.map(str::to_owned));
-        let unread = [tag("make", Some("Maker")), tag("rating", None), tag("model", Some("X"))];
+        let unread = [tag("make", Some("Maker")), tag("rating", None), tag("director", Some("Me"))];
         assert_eq!((data.unread, data.day.as_deref()), (unread.to_vec(), Some("2021")));
+        let text = [boxed(b"name", b"\0\0\0\0CAST"), text].concat();
+        let items = boxed(b"ilst", &boxed(b"----", &text));
+        let data = UserData::of(false, &boxed(b"udta", &meta(&items)), &[]).unwrap();
+        assert_eq!(data.named(), [("CAST".to_owned(), "Maker".to_owned())]);
         let items = [boxed(b"udta", b""), meta(&boxed(b"iloc", b""))].concat();
-        assert!(UserData::of(false, &items).is_none());
+        assert!(UserData::of(false, &items, &[]).is_none());
     }
 }

@@ -61,8 +61,8 @@ const READ: [&str; 33] = [
     "TERMS_OF_USE",
 ];
 
-/// Tags of GStreamer, and their names in Matroska.
-const NAMES: [(&str, &str); 20] = [
+/// Tags of GStreamer, and their names in Matroska. Others are the same, in capitals.
+const NAMES: [(&str, &str); 28] = [
     ("title", "TITLE"),
     ("artist", "ARTIST"),
     ("album", "ALBUM"),
@@ -83,6 +83,14 @@ const NAMES: [(&str, &str); 20] = [
     ("track-number", "PART_NUMBER"),
     ("track-count", "TOTAL_PARTS"),
     ("datetime", "DATE"),
+    ("show-name", "SHOW"),
+    ("show-season-number", "SEASON_NUMBER"),
+    ("show-episode-number", "EPISODE_SORT"),
+    ("album-disc-number", "DISC"),
+    ("album-disc-count", "DISCTOTAL"),
+    ("geo-location-name", "RECORDING_LOCATION"),
+    ("device-manufacturer", "MAKE"),
+    ("device-model", "MODEL"),
 ];
 
 /// The tags of the whole file, which are copied into a file of the same kind.
@@ -142,16 +150,16 @@ impl FileTags {
 
 /// Tags of GStreamer by their names in Matroska.
 pub fn named(tags: &gst::TagList) -> Vec<(String, String)> {
-    let named = tags.iter_generic().filter_map(|(name, values)| {
-        let (_, own) = NAMES.iter().find(|(of_gstreamer, _)| name == of_gstreamer)?;
-        Some(values.filter_map(|value| Some(((*own).to_owned(), text_of(value)?))))
+    let named = tags.iter_generic().flat_map(|(name, values)| {
+        values.filter_map(|value| Some((name_of(name), text_of(value)?)))
     });
-    named.flatten().collect()
+    named.collect()
 }
 
-/// Whether a tag of GStreamer is written into Matroska.
-pub fn is_written(name: &str) -> bool {
-    NAMES.iter().any(|(of_gstreamer, _)| *of_gstreamer == name)
+/// The name in Matroska of a tag of GStreamer.
+pub fn name_of(name: &str) -> String {
+    let known = NAMES.iter().find(|(of_gstreamer, _)| *of_gstreamer == name);
+    known.map_or_else(|| name.to_uppercase().replace('-', "_"), |(_, own)| (*own).to_owned())
 }
 
 /// The comments for which GStreamer has no tag, as name and value.
