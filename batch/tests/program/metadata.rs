@@ -511,6 +511,19 @@ fn further_tags_of_matroska_are_kept_or_named() {
     assert!(said.contains("cannot hold font.ttf"), "{said}");
 }
 
+/// The output has other tracks, and their tags refer to them.
+#[test]
+fn tags_of_tracks_are_named() {
+    let Some(place) = Place::of_ffmpeg("tags of tracks") else { return };
+    // ffmpeg copies the names of the program that wrote an MP4.
+    make(&place.path("in/a.mp4"), &[BARS, H264].join(" "));
+    make(&place.path("in/a.mkv"), "-i in/a.mp4 -c copy -metadata:s:v DIRECTOR=Me");
+    make(&place.path("in/b.mkv"), "-i in/a.mp4 -c copy");
+    let said = place.run(&["in/a.mkv", "in/b.mkv", "--base", "in"]);
+    assert!(said.contains("note: in/a.mkv: tags are left out: DIRECTOR\n"), "{said}");
+    assert_eq!(said.matches("note: ").count(), 1, "{said}");
+}
+
 /// GStreamer reads some of these tags only, or has no names for them.
 #[test]
 fn tags_of_other_containers_are_kept_in_matroska() {
@@ -518,8 +531,12 @@ fn tags_of_other_containers_are_kept_in_matroska() {
     let tags = [("title", "Film"), ("encoded_by", "Somebody"), ("track", "3"), ("DIRECTOR", "Me")];
     let metadata = tags.map(|(name, value)| format!("-metadata {name}={value}")).join(" ");
     let codecs = [("a.ogv", "libtheora"), ("b.flv", "flv"), ("c.wmv", "wmv2"), ("d.avi", "mpeg4")];
+    // Tags of Ogg that GStreamer has names for.
+    let of_ogg = ["ORGANIZATION", "VERSION", "CONTACT", "LOCATION", "DISCNUMBER"];
+    let of_ogg_metadata = of_ogg.map(|name| format!("-metadata {name}=7")).join(" ");
     for (name, codec) in codecs {
-        make(&place.input(name), &[BARS, "-c:v", codec, &metadata].join(" "));
+        let more = if name == "a.ogv" { &*of_ogg_metadata } else { "" };
+        make(&place.input(name), &[BARS, "-c:v", codec, &metadata, more].join(" "));
     }
     let said = place.run(&["in"]);
     assert!(!said.contains("note: "), "{said}");
@@ -531,7 +548,16 @@ fn tags_of_other_containers_are_kept_in_matroska() {
             assert_eq!(tag(&output, key), value, "{key} of {name}");
         }
     }
+    for name in of_ogg {
+        let name = match name {
+            "LOCATION" => "RECORDING_LOCATION",
+            "DISCNUMBER" => "DISC",
+            name => name,
+        };
+        assert_eq!(tag(&place.out("a.mkv"), name), "7", "{name}");
+    }
     let said = place.run(&["in", "--container", "mp4"]);
+    assert!(said.contains("note: in/a.ogv: its contact is left out\n"), "{said}");
     for (name, tags) in [
         ("a.ogv", "ENCODED_BY, DIRECTOR"),
         ("b.flv", "ENCODED_BY, TRACK, DIRECTOR"),

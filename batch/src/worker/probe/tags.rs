@@ -90,7 +90,7 @@ impl Media {
 
     /// The names of its tags that a file in `container` will not have.
     pub fn lost_tags(&self, container: Container) -> Vec<String> {
-        match (&self.extras.file_tags, &self.user_data) {
+        let of_file = match (&self.extras.file_tags, &self.user_data) {
             _ if self.user_data(container).is_some() => Vec::new(),
             (_, Some(data)) => {
                 let is_lost = |value: &Option<String>| !container.is_matroska() || value.is_none();
@@ -100,7 +100,8 @@ impl Media {
             _ if container.is_matroska() => Vec::new(),
             (Some(tags), _) => tags.unread.clone(),
             _ => self.other_tags().into_iter().map(|(name, _)| name).collect(),
-        }
+        };
+        of_file.into_iter().chain(self.extras.tags_of_parts.iter().cloned()).collect()
     }
 
     /// Its title.

@@ -10,7 +10,7 @@ use super::{
     ebml::nested,
     entry::{Entry, TRACK_ENTRY, TRACKS},
     segment::{ATTACHMENTS, INFO, Segment},
-    tags::{FileTags, TAGS},
+    tags::{FileTags, TAGS, unread_of_parts},
 };
 
 const TIMESTAMP_SCALE: u32 = 0x2AD7B1;
@@ -36,6 +36,8 @@ pub struct Extras {
     pub attached: Vec<String>,
     /// The tags that GStreamer does not read.
     pub file_tags: Option<FileTags>,
+    /// The names of the tags of tracks and chapters that GStreamer does not read.
+    pub tags_of_parts: Vec<String>,
     /// The length of the file by its header.
     pub stated_length: Option<u64>,
     /// Whether its chapters define the order in which it plays.
@@ -64,6 +66,7 @@ impl Extras {
             attached: files.iter().flatten().map(|file| name(file.data)).collect(),
             attachments: attachments.map(|part| part.bytes),
             file_tags: FileTags::read(tags.data()),
+            tags_of_parts: unread_of_parts(tags.data()),
             stated_length: segment.end,
             is_ordered: ordered.iter().any(|flag| flag.number() != 0),
             is_linked: has(info.data(), &[PREVIOUS_SEGMENT])

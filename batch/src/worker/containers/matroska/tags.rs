@@ -3,7 +3,7 @@
 //! Tags of Matroska (RFC 9559, section 5.1.8). GStreamer 1.22 reads and writes only the common ones, and the muxer puts
 //! quotes around them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use anyhow::Result;
 
@@ -160,6 +160,15 @@ pub fn named(tags: &gst::TagList) -> Vec<(String, String)> {
 pub fn name_of(name: &str) -> String {
     let known = NAMES.iter().find(|(of_gstreamer, _)| *of_gstreamer == name);
     known.map_or_else(|| name.to_uppercase().replace('-', "_"), |(_, own)| (*own).to_owned())
+}
+
+/// The names in the data of `Tags` that GStreamer does not read, other than those of the whole file.
+pub fn unread_of_parts(tags: &[u8]) -> Vec<String> {
+    let parts = nested(tags, &[TAG]).into_iter().filter(|tag| !is_of_file(tag));
+    let tags = parts.flat_map(|part| part.children(SIMPLE_TAG));
+    let names = tags.filter_map(|tag| Some(tag.child(TAG_NAME)?.text().into_owned()));
+    let unread = names.filter(|name| !is_of_encoding(name) && !READ.contains(&&**name));
+    unread.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The comments for which GStreamer has no tag, as name and value.
