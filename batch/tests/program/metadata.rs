@@ -123,6 +123,24 @@ fn when_and_where_it_was_made_is_kept() {
     assert!(tag(&place.out("a.mkv"), "creation_time").starts_with("2020-01-02T03:04:05"));
 }
 
+/// Phones write it under a key.
+#[test]
+fn the_date_of_a_recording_is_kept() {
+    let Some(place) = Place::of_ffmpeg("dates of recordings") else { return };
+    let date = "-movflags use_metadata_tags \
+                -metadata com.apple.quicktime.creationdate=2020-01-02T05:04:05+0200";
+    make(&place.path("in/a.mov"), &[BARS, date, H264].join(" "));
+    let said = place.run(&["in", "--container", "mkv"]);
+    assert!(!said.contains("note:"), "{said}");
+    assert_eq!(tag(&place.out("a.mkv"), "CREATIONDATE"), "2020-01-02T05:04:05+0200");
+    let said = place.run(&["in", "--container", "mp4"]);
+    assert!(said.contains("note: in/a.mov: tags are left out: creationdate\n"), "{said}");
+    for name in ["a.mkv", "a.mp4"] {
+        let date = tag(&place.out(name), "creation_time");
+        assert!(date.starts_with("2020-01-02T03:04:05"), "{name}: {date}");
+    }
+}
+
 #[test]
 fn time_codes_are_kept_or_missed() {
     let Some(place) = Place::of_ffmpeg("time codes") else { return };

@@ -128,10 +128,11 @@ impl Media {
         of_matroska.or_else(other).filter(|day| !day.contains(':'))
     }
 
-    /// Its date, seconds since 1970 in UTC.
+    /// Its date, seconds since 1970 in UTC: when it was recorded, or else when the file was made.
     pub fn date(&self) -> Option<i64> {
-        let date = self.global_tags().get::<gst::tags::DateTime>()?.get();
-        Some(date.to_g_date_time().ok()?.to_unix())
+        let recorded = self.user_data.as_ref().and_then(UserData::recorded);
+        let made = || Some(self.global_tags().get::<gst::tags::DateTime>()?.get());
+        Some(recorded.or_else(made)?.to_g_date_time().ok()?.to_unix())
     }
 }
 

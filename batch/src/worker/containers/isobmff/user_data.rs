@@ -15,8 +15,8 @@ const APPLE: &str = "com.apple.quicktime.";
 pub const DAY: &[u8; 4] = b"\xA9day";
 /// The key of the location.
 const LOCATION: &str = "location.ISO6709";
-/// Keys that are read elsewhere.
-const KNOWN: [&str; 2] = [LOCATION, "creationdate"];
+/// The key of the date and time with a time zone, when it was recorded.
+const CREATION_DATE: &str = "creationdate";
 
 #[derive(Clone, Debug)]
 pub struct UserData {
@@ -59,6 +59,13 @@ impl UserData {
         day.chain(texts).collect()
     }
 
+    /// When it was recorded, if a phone wrote it.
+    pub fn recorded(&self) -> Option<gst::DateTime> {
+        let (_, text) = self.unread.iter().find(|(name, _)| name == CREATION_DATE)?;
+        let date = gst::DateTime::from_iso8601_string(text.as_ref()?.as_str());
+        date.ok().filter(gst::DateTime::has_time)
+    }
+
     /// Whether it can be copied into a file in `container`.
     pub fn fits(&self, container: Container) -> bool {
         container == if self.is_quicktime { Container::Mov } else { Container::Mp4 }
@@ -69,7 +76,7 @@ impl UserData {
 fn unread(moov: &[u8], left: &[u8]) -> Vec<Tag> {
     let left = boxes(left).flat_map(|(kind, content)| ilst::unread(kind, content));
     let all = keyed(moov).chain(left).chain(ilst::freeform(items(moov).unwrap_or_default()));
-    let is_tag = |name: &str| !KNOWN.contains(&name) && !is_of_encoding(&name.to_uppercase());
+    let is_tag = |name: &str| name != LOCATION && !is_of_encoding(&name.to_uppercase());
     all.filter(|(name, _)| is_tag(name)).collect()
 }
 
