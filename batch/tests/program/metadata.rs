@@ -364,6 +364,20 @@ fn names_of_tracks_are_kept_or_missed() {
     assert!(said.contains(note), "{said}");
 }
 
+/// One has a part of a generic name, and the length of the other is a character.
+#[test]
+fn unusual_names_of_tracks_are_kept() {
+    let Some(place) = Place::of_ffmpeg("unusual names of tracks") else { return };
+    let long = format!("{:=<45}", "Commentary");
+    let titled = [BARS, H264, "-metadata:s:v title=Isaac"].join(" ");
+    make(&place.path("in/a.mp4"), &titled);
+    make(&place.path("in/b.mov"), &format!("{BARS} {H264} -metadata:s:v handler_name={long}"));
+    place.run(&["in", "--container", "mkv"]);
+    for (name, expected) in [("a.mkv", "Isaac"), ("b.mkv", &long)] {
+        assert_eq!(streams(&place.out(name))[0].details["tags"]["title"], expected, "{name}");
+    }
+}
+
 /// GStreamer reads chapters as a list, and plays the file from start to end.
 #[test]
 fn ordered_chapters_and_linked_files_are_named() {

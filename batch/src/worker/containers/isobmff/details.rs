@@ -119,20 +119,27 @@ fn has_role(track: Trak<'_>, role: &[u8]) -> bool {
     })
 }
 
-/// Parts of generic names, such as `SoundHandler`, `Core Media Video` and `GoPro AVC`, in lower case.
+/// Parts of generic names of handlers, such as `SoundHandler`, `Core Media Video` and `GoPro AVC`, in lower case.
 const USUAL_NAMES: [&str; 7] = ["handle", "media", "gopro", "avc", "aac", "alias", "mdir"];
 
 /// The name of a track, or else of its handler.
 fn name(track: Trak<'_>) -> Option<String> {
-    // It follows the version, flags and five numbers; QuickTime writes its length first.
-    let handler = track.find(&[b"mdia", b"hdlr"]).and_then(|handler| handler.get(24..));
     let own = track.find(&[b"udta", b"name"]);
-    let name = String::from_utf8_lossy(own.or(handler)?).into_owned();
+    let name = String::from_utf8_lossy(own.or_else(|| handler_name(track))?).into_owned();
     let name = name.trim_matches(|c: char| c.is_control() || c.is_whitespace());
     let lower = name.to_lowercase();
-    let is_usual = USUAL_NAMES.iter().any(|usual| lower.contains(usual))
-        || ["", "video", "audio", "sound", "subtitle", "text", "stereo", "mono"].contains(&&*lower);
+    let is_usual = ["", "video", "audio", "sound", "subtitle", "text", "stereo", "mono"]
+        .contains(&&*lower)
+        || (own.is_none() && USUAL_NAMES.iter().any(|usual| lower.contains(usual)));
     (!is_usual).then(|| name.to_owned())
+}
+
+/// The name of the handler of a track. It follows the version, flags and five numbers; QuickTime writes its length first.
+fn handler_name(track: Trak<'_>) -> Option<&[u8]> {
+    let name = track.find(&[b"mdia", b"hdlr"])?.get(24..)?;
+    let after_length =
+        name.split_first().filter(|(length, rest)| usize::from(**length) == rest.len());
+    Some(after_length.map_or(name, |(_, rest)| rest))
 }
 
 /// A four-character code as text.
