@@ -23,9 +23,14 @@ pub fn texts(head: &[u8]) -> Option<Vec<(String, String)>> {
     let first = head.get(12..).filter(|_| head.starts_with(b"RIFF"))?;
     let list = chunks(first)
         .find_map(|(id, content)| content.strip_prefix(b"INFO").filter(|_| id == b"LIST"))?;
-    let text =
-        |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').trim().to_owned();
     Some(chunks(list).map(|(id, content)| (text(id), text(content))).collect())
+}
+
+/// A text in UTF-8, or else in Latin-1, as programs for Windows write it.
+fn text(bytes: &[u8]) -> String {
+    let latin = || bytes.iter().map(|byte| char::from(*byte)).collect();
+    let text = String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| latin());
+    text.trim_end_matches('\0').trim().to_owned()
 }
 
 /// The chunks of a RIFF file, as id and content.
@@ -43,6 +48,12 @@ fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_utf_8_or_latin_1() {
+        assert_eq!(text(b"Zw\xF6lf\0"), "Zwölf");
+        assert_eq!(text("Zwölf".as_bytes()), "Zwölf");
+    }
 
     #[test]
     fn chunks_begin_at_even_offsets() {
