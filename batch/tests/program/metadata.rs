@@ -449,6 +449,21 @@ fn further_tags_of_mp4_and_quicktime_are_kept_or_named() {
     assert!(said.contains(note), "{said}");
 }
 
+/// Sony's cameras write a box with XML; other programs write text at the end.
+#[test]
+fn data_after_the_index_are_named_if_they_are_metadata() {
+    let Some(place) = Place::of_ffmpeg("data after the index") else { return };
+    let xml = b"\0\0\0\x20meta\0\0\0\0\0\0\0\x08hdlr\0\0\0\x0Cxml <a/>";
+    for (name, data) in [("a.mp4", &b"HELLO WORLD, some text of a program"[..]), ("b.mp4", xml)] {
+        let input = place.path("in").join(name);
+        make(&input, &[BARS, H264].join(" "));
+        fs::write(&input, [&fs::read(&input).unwrap(), data].concat()).unwrap();
+    }
+    let said = place.run(&["in"]);
+    assert!(said.contains("note: in/b.mp4: its metadata in XML is left out\n"), "{said}");
+    assert_eq!(said.matches("note: ").count(), 1, "{said}");
+}
+
 /// GStreamer does not read all of them, and `qtmux` writes the numbers wrongly into QuickTime.
 #[test]
 fn tags_of_itunes_are_kept_or_named() {

@@ -48,6 +48,7 @@ impl Media {
 
     fn add_isobmff(&mut self, file: &FileHead<'_>) {
         let Some(index) = &file.index else { return };
+        self.has_xml = file.beside.has_xml;
         let is_quicktime = index::is_quicktime(&file.head);
         self.user_data = UserData::of(is_quicktime, &index.moov, &self.unread_boxes());
         if let Some(data) = &self.user_data {

@@ -10,7 +10,11 @@ use super::repair::Repairs;
 use crate::worker::{
     containers::{
         asf, avi,
-        isobmff::{Durations, Index, SampleEntries, image, index, pcm, sample_entries},
+        isobmff::{
+            Durations, Index, SampleEntries, image,
+            index::{self, Beside},
+            pcm, sample_entries,
+        },
         matroska::{Extras, Times},
         unread,
     },
@@ -24,8 +28,9 @@ pub struct FileHead<'a> {
     pub path: &'a Path,
     /// Its start.
     pub head: Vec<u8>,
-    /// The index of MP4 and QuickTime.
+    /// The index of MP4 and QuickTime, and what is beside it.
     pub index: Option<Index>,
+    pub beside: Beside,
     /// What Matroska has besides packets.
     pub extras: Option<Extras>,
 }
@@ -36,7 +41,7 @@ impl<'a> FileHead<'a> {
         let mut head = Vec::new();
         File::open(path)?.take(HEAD).read_to_end(&mut head)?;
         ensure!(!image::is_image(&head), "is an AVIF or HEIF image; name it .avif or .heic");
-        let index = Index::read(path).ok();
+        let (index, beside) = Index::read_all(path).ok().unzip();
         let has_track = index.as_ref().is_some_and(Index::has_track);
         // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
         ensure!(!index.as_ref().is_some_and(Index::is_reference), fault::REFERENCE);
@@ -44,7 +49,8 @@ impl<'a> FileHead<'a> {
         if let Some(cause) = unread::known(&head) {
             bail!(cause);
         }
-        Ok(Self { path, head, index, extras: Extras::read(path).ok() })
+        let beside = beside.unwrap_or_default();
+        Ok(Self { path, head, index, beside, extras: Extras::read(path).ok() })
     }
 
     /// What to correct for the demuxer; see [`Times::of`] for `progress`.
@@ -88,7 +94,7 @@ impl<'a> FileHead<'a> {
 
     /// How many bytes are missing at its end, by the length that the container states.
     pub fn missing_bytes(&self) -> u64 {
-        let of_index = || index::stated_length(self.path).filter(|_| self.index.is_some());
+        let of_index = || self.index.as_ref().map(|_| self.beside.stated_length);
         let stated = avi::stated_length(&self.head)
             .or_else(|| asf::stated_length(&self.head))
             .or_else(|| self.extras.as_ref()?.stated_length)

@@ -57,6 +57,9 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
     if !lost.is_empty() {
         losses.push(format!("tags are left out: {}", lost.join(", ")));
     }
+    if media.has_xml {
+        losses.push("its metadata in XML is left out".to_owned());
+    }
     for what in media.builtin.iter().flat_map(Builtin::losses) {
         losses.push(format!("its {what} is left out"));
     }

@@ -57,6 +57,8 @@ pub struct Media {
     pub tags: gst::TagList,
     /// The user data of MP4 and QuickTime.
     pub user_data: Option<UserData>,
+    /// Whether MP4 or QuickTime has metadata in XML beside its index.
+    pub has_xml: bool,
     /// Tags of other containers that GStreamer does not read, by their names in Matroska.
     pub foreign_tags: Vec<(String, String)>,
     /// What Matroska has besides its packets.

@@ -23,6 +23,14 @@ pub fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
     })
 }
 
+/// The boxes in a `meta`. In MP4, it starts with version and flags.
+pub fn plain(meta: &[u8]) -> &[u8] {
+    match find(meta, &[b"hdlr"]) {
+        Some(_) => meta,
+        None => meta.get(4..).unwrap_or_default(),
+    }
+}
+
 /// A box of this type and content.
 pub fn boxed(kind: &[u8], content: &[u8]) -> Vec<u8> {
     [&(content.len() as u32 + 8).to_be_bytes(), kind, content].concat()

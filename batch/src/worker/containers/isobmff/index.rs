@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    boxes::{boxes, find},
+    boxes::{boxes, find, plain},
     trak::{Trak, tracks},
 };
 use crate::worker::{
@@ -21,12 +21,32 @@ use crate::worker::{
 
 /// Largest size of an index in bytes.
 const LARGEST_INDEX: u64 = 1 << 30;
+/// Largest size in bytes of metadata beside it.
+const LARGEST_METADATA: u64 = 1 << 24;
+
+/// The types of top-level boxes.
+const TOP_KINDS: [&[u8; 4]; 18] = [
+    b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"junk",
+    b"uuid", b"meta", b"udta", b"sidx", b"ssix", b"prft", b"emsg", b"pdin",
+];
 
 /// A top-level box of a file: its type, and the offsets of its content and its end.
 struct TopBox {
     kind: [u8; 4],
     content: u64,
     end: u64,
+}
+
+impl TopBox {
+    /// Its content in `file`; fails if that has more than `most` bytes, or is not whole.
+    fn read(&self, mut file: &File, most: u64) -> Result<Vec<u8>> {
+        let size = self.end - self.content;
+        ensure!(size <= most, "a box of {size} bytes");
+        let mut content = vec![0; size as usize];
+        file.seek(SeekFrom::Start(self.content))?;
+        file.read_exact(&mut content)?;
+        Ok(content)
+    }
 }
 
 /// The top-level boxes of a file.
@@ -54,17 +74,49 @@ pub struct Index {
     pub moov: Vec<u8>,
 }
 
+/// What a file has beside its index.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// The length that the file would have with its last box complete.
+    pub stated_length: u64,
+    /// Whether there are metadata in XML, such as those of Sony's cameras.
+    pub has_xml: bool,
+}
+
 impl Index {
     /// Reads the index of a file; fails if it has none.
     pub fn read(file: &Path) -> Result<Self> {
-        let moov = top_boxes(file)?.find(|found| &found.kind == b"moov").context("no index")?;
-        let size = moov.end - moov.content;
-        ensure!(size <= LARGEST_INDEX, "an index of {size} bytes");
-        let mut content = vec![0; size as usize];
-        let mut file = File::open(file)?;
-        file.seek(SeekFrom::Start(moov.content))?;
-        file.read_exact(&mut content)?;
-        Ok(Self { start: moov.content, moov: content })
+        Ok(Self::read_all(file)?.0)
+    }
+
+    /// The same, with what is beside it.
+    pub fn read_all(path: &Path) -> Result<(Self, Beside)> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let (mut index, mut beside) = (None, Beside::default());
+        let (mut has_data, mut is_garbage) = (false, false);
+        for found in top_boxes(path)? {
+            let is_whole = found.end <= length;
+            match &found.kind {
+                b"moov" if index.is_none() => {
+                    let moov = found.read(&file, LARGEST_INDEX)?;
+                    index = Some(Self { start: found.content, moov });
+                }
+                b"mdat" => has_data |= is_whole,
+                b"meta" => {
+                    let meta = found.read(&file, LARGEST_METADATA).unwrap_or_default();
+                    beside.has_xml |= find(plain(&meta), &[b"xml "]).is_some();
+                }
+                _ => {}
+            }
+            // Some programs write data at the end that are not a box, or text, which looks like one.
+            is_garbage |= !found.kind.iter().all(|byte| matches!(byte, b' '..=b'~' | 0xA9));
+            let has_all = index.is_some() && has_data;
+            if !is_garbage && (is_whole || !has_all || TOP_KINDS.contains(&&found.kind)) {
+                beside.stated_length = found.end;
+            }
+        }
+        Ok((index.context("no index")?, beside))
     }
 
     pub fn tracks(&self) -> impl Iterator<Item = Trak<'_>> {
@@ -96,13 +148,6 @@ impl Index {
     }
 }
 
-/// The length that a file would have with its last box complete. Data at the end that are not a box, as some programs
-/// write, do not count.
-pub fn stated_length(file: &Path) -> Option<u64> {
-    let is_box = |found: &TopBox| found.kind.iter().all(|byte| matches!(byte, b' '..=b'~' | 0xA9));
-    top_boxes(file).ok()?.take_while(is_box).last().map(|last| last.end)
-}
-
 /// The brand of a file that starts with `head`, if it starts like MP4 and QuickTime files.
 pub(super) fn brand(head: &[u8]) -> Option<&[u8]> {
     head.get(8..12).filter(|_| &head[4..8] == b"ftyp")
@@ -120,7 +165,25 @@ pub fn is_quicktime(head: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::boxes::boxed, *};
+
+    #[test]
+    fn what_lies_beside_the_index_is_found() {
+        let beside = |bytes: &[u8]| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), bytes).unwrap();
+            Index::read_all(file.path()).unwrap().1
+        };
+        let [head, data] = [boxed(b"moov", b""), boxed(b"mdat", b"data")];
+        let file = [&head[..], &data].concat();
+        let text = b"HELLO WORLD, some text of a program";
+        assert_eq!(beside(&[&file[..], text].concat()).stated_length, 20);
+        assert_eq!(beside(&[&head[..], text].concat()).stated_length, 8 + 0x4845_4C4C);
+        let cut = &boxed(b"moof", b"packets")[..9];
+        assert_eq!(beside(&[&file[..], cut].concat()).stated_length, 35);
+        let xml = [boxed(b"hdlr", b""), boxed(b"xml ", b"<a/>")].concat();
+        assert!(beside(&[file, boxed(b"meta", &xml)].concat()).has_xml);
+    }
 
     #[test]
     fn a_compressed_index_may_have_tracks_and_an_empty_one_has_none() {

@@ -4,7 +4,7 @@
 //! write. Into a file of the same kind, it is copied.
 
 use super::{
-    boxes::{boxed, boxes, find, number},
+    boxes::{boxed, boxes, find, number, plain},
     ilst::{self, Tag, international},
 };
 use crate::{container::Container, worker::containers::tag_names::is_of_encoding};
@@ -99,14 +99,6 @@ fn keyed(moov: &[u8]) -> impl Iterator<Item = Tag> {
             (name, item.and_then(|item| ilst::values(item).next()?))
         })
     })
-}
-
-/// The boxes in a `meta`. In MP4, it starts with version and flags.
-fn plain(meta: &[u8]) -> &[u8] {
-    match find(meta, &[b"hdlr"]) {
-        Some(_) => meta,
-        None => meta.get(4..).unwrap_or_default(),
-    }
 }
 
 /// The location in ISO 6709, from `©xyz` (Android), `loci` (ffmpeg) or Apple's metadata key.
