@@ -2,27 +2,23 @@
 
 //! The chapters in Nero's list, `chpl`.
 
-use crate::worker::containers::chapters::Chapter;
+use crate::worker::containers::{bytes::Reader, chapters::Chapter};
 
 /// The unit of times.
 const UNIT: gst::ClockTime = gst::ClockTime::from_nseconds(100);
 /// The most chapters that a list can hold.
 pub const MOST_CHAPTERS: usize = 255;
 
-/// The chapters of a list: version and flags, four undocumented bytes, number of chapters; then time, title length and
-/// title of each.
+/// The chapters of a list: version and flags, four undocumented bytes unless the version is 0, number of chapters; then
+/// time, title length and title of each.
 pub fn read(list: &[u8]) -> Vec<Chapter> {
-    let mut rest = list.get(9..).unwrap_or_default();
-    let count = list.get(8).copied().unwrap_or(0);
+    let mut rest = Reader::at(list, if list.first() == Some(&0) { 4 } else { 8 });
+    let count = rest.big(1).unwrap_or(0);
     let next = |_| {
-        let (time, after) = rest.split_first_chunk()?;
-        let (&length, after) = after.split_first()?;
-        let (title, after) = after.split_at_checked(usize::from(length))?;
-        rest = after;
-        Some(Chapter {
-            start: UNIT.saturating_mul(u64::from_be_bytes(*time)),
-            title: String::from_utf8_lossy(title).into_owned(),
-        })
+        let start = UNIT.saturating_mul(rest.big(8)?);
+        let length = rest.big(1)?;
+        let title = String::from_utf8_lossy(rest.take(length)?).into_owned();
+        Some(Chapter { start, title })
     };
     (0..count).map_while(next).collect()
 }
@@ -51,7 +47,10 @@ mod tests {
             title: title.to_owned(),
         };
         let chapters = vec![chapter(0, "One"), chapter(1500, "Zwei \u{e9}"), chapter(9000, "")];
-        assert_eq!(read(&list(&chapters)), chapters);
+        let written = list(&chapters);
+        assert_eq!(read(&written), chapters);
+        let of_version_0 = [&[0; 4], &written[8..]].concat();
+        assert_eq!(read(&of_version_0), chapters);
         let long = read(&list(&[chapter(0, &"\u{e9}".repeat(200))])).remove(0);
         assert_eq!(long.title, "\u{e9}".repeat(127));
     }

@@ -3,6 +3,7 @@
 //! The tracks of an index: their headers, and their tables of samples.
 
 use super::boxes::{boxes, find, number};
+use crate::worker::containers::bytes::Reader;
 
 /// Length of the fields of a video sample entry, which precede its boxes.
 const VIDEO_FIELDS: usize = 78;
@@ -113,12 +114,14 @@ impl<'a> Header<'a> {
     }
 
     /// A header with `gap` bytes before its duration.
-    fn read(content: &'a [u8], gap: usize) -> Option<Self> {
-        let size = if content.first() == Some(&1) { 8 } else { 4 };
-        // The time of the last change follows.
-        let (created, rest) = content.get(4..)?.split_at_checked(size)?;
-        let rest = rest.get(size..)?;
-        let duration = rest.get(4 + gap..)?.get(..size)?;
-        Some(Self { created, number: number(rest, 0)?, duration })
+    fn read(content: &'a [u8], gap: u64) -> Option<Self> {
+        let mut rest = Reader(content);
+        let version = rest.take(4)?[0];
+        let size = if version == 1 { 8 } else { 4 };
+        let created = rest.take(size)?;
+        let _changed = rest.take(size)?;
+        let number = rest.big(4)? as u32;
+        let _gap = rest.take(gap)?;
+        Some(Self { created, number, duration: rest.take(size)? })
     }
 }
