@@ -10,7 +10,10 @@ use crate::worker::{
     containers::{
         chapters,
         isobmff::{Additions, TrackAdditions},
-        matroska::head::{self, Head, Properties},
+        matroska::{
+            attachments,
+            head::{self, Head, Properties},
+        },
         track_info::Flags,
     },
     elements::caps::class,
@@ -97,10 +100,12 @@ impl Attempt<'_> {
                 kept: entry.map(|entry| entry.kept.clone()).unwrap_or_default(),
             }
         };
+        let has_attachments = !self.media.extras.attached.is_empty();
+        let attachments = has_attachments.then(|| attachments(self.mux.input)).transpose()?;
         Ok(Head {
             title: self.media.title(),
             tracks: written.iter().zip(self.flags(written)).map(properties).collect(),
-            attachments: self.media.extras.attachments.clone(),
+            attachments: attachments.flatten(),
             file_tags: self.media.matroska_tags(),
             date: self.media.date(),
             luminance: hdr::luminance(&self.media.main_track()?.caps),

@@ -240,7 +240,7 @@ pub fn of_tags(input: &Media, output: &Media) -> Vec<String> {
     let is_written =
         |name: &str| written.as_ref().is_some_and(|tags| tags.value(&name_of(name)).is_some());
     let is_noted_elsewhere = |name: &str| match name {
-        "image" => input.extras.attachments.is_some(),
+        "image" => !input.extras.attached.is_empty(),
         name => name.contains("timecode") || (name.starts_with("geo-") && has_location(input)),
     };
     let names = before.iter().map(|(name, _)| name);

@@ -21,8 +21,6 @@ const EDITION: u32 = 0x45B9;
 const EDITION_FLAG_ORDERED: u32 = 0x45DD;
 const CHAPTER: u32 = 0xB6;
 const CHAPTER_SEGMENT: u32 = 0x6E67;
-const ATTACHED_FILE: u32 = 0x61A7;
-const FILE_NAME: u32 = 0x466E;
 
 /// What GStreamer does not report of a file.
 #[derive(Debug, Default)]
@@ -30,8 +28,6 @@ pub struct Extras {
     /// The unit of the timestamps, nanoseconds.
     pub unit: i64,
     pub tracks: Vec<Entry>,
-    /// The element with all attachments.
-    pub attachments: Option<Vec<u8>>,
     /// The names of the attached files.
     pub attached: Vec<String>,
     /// The tags that GStreamer does not read.
@@ -53,18 +49,13 @@ impl Extras {
         let mut part = |id| segment.read(id).ok().flatten();
         let [info, tracks, chapters, tags] =
             [INFO, TRACKS, CHAPTERS, TAGS].map(|id| part(id).unwrap_or_default());
-        let attachments = part(ATTACHMENTS);
         let has = |data, path: &[u32]| !nested(data, path).is_empty();
         let unit = nested(info.data(), &[TIMESTAMP_SCALE]).first().map(|unit| unit.number());
         let ordered = nested(chapters.data(), &[EDITION, EDITION_FLAG_ORDERED]);
-        let files =
-            attachments.as_ref().map(|files| nested(files.data(), &[ATTACHED_FILE, FILE_NAME]));
-        let name = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
         Ok(Self {
             unit: unit.and_then(|unit| i64::try_from(unit).ok()).unwrap_or(1_000_000),
             tracks: nested(tracks.data(), &[TRACK_ENTRY]).into_iter().map(Entry::read).collect(),
-            attached: files.iter().flatten().map(|file| name(file.data)).collect(),
-            attachments: attachments.map(|part| part.bytes),
+            attached: segment.attached().unwrap_or_default(),
             file_tags: FileTags::read(tags.data()),
             tags_of_parts: unread_of_parts(tags.data()),
             stated_length: segment.end,
@@ -79,6 +70,12 @@ impl Extras {
     pub fn is_encrypted(&self) -> bool {
         self.tracks.iter().any(|track| track.is_encrypted)
     }
+}
+
+/// The element of `file` with all attachments.
+pub fn attachments(file: &Path) -> Result<Option<Vec<u8>>> {
+    let mut segment = Segment::open(File::open(file)?)?;
+    Ok(segment.read(ATTACHMENTS)?.map(|part| part.bytes))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod times;
 
 pub use self::{
     entry::{Codec, Entry},
-    extras::Extras,
+    extras::{Extras, attachments},
     segment::damage,
     times::Times,
 };

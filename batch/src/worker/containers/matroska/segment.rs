@@ -21,6 +21,8 @@ const SEEK_ID: u32 = 0x53AB;
 const SEEK_POSITION: u32 = 0x53AC;
 pub const INFO: u32 = 0x1549_A966;
 pub const ATTACHMENTS: u32 = 0x1941_A469;
+const ATTACHED_FILE: u32 = 0x61A7;
+const FILE_NAME: u32 = 0x466E;
 const CLUSTER: u32 = 0x1F43_B675;
 const TIMESTAMP: u32 = 0xE7;
 const SIMPLE_BLOCK: u32 = 0xA3;
@@ -167,16 +169,38 @@ impl Segment {
 
     /// The top-level element `id`, found before the first cluster or by the index there; fails if it is damaged.
     pub fn read(&mut self, id: u32) -> Result<Option<Part>> {
+        self.find(id)?.map(|at| self.read_at(id, at)).transpose()
+    }
+
+    /// The offset of the top-level element `id`, found in the same way.
+    fn find(&mut self, id: u32) -> Result<Option<u64>> {
         if let Some(at) = self.position(id) {
-            return self.read_at(id, at).map(Some);
+            return Ok(Some(at));
         }
         if id == SEEK_HEAD {
             return Ok(None);
         }
         let Some(index) = self.read(SEEK_HEAD)? else { return Ok(None) };
         let position = seek(&index, id).and_then(|seek| seek.field(SEEK_POSITION));
-        let at = position.and_then(|position| position.checked_add(self.data));
-        at.map(|at| self.read_at(id, at)).transpose()
+        Ok(position.and_then(|position| position.checked_add(self.data)))
+    }
+
+    /// The names of the attached files, which are not read; none if the attachments cannot be read.
+    pub fn attached(&mut self) -> Option<Vec<String>> {
+        let at = self.find(ATTACHMENTS).ok()??;
+        let (ATTACHMENTS, data, Some(size)) = head(&self.file, at).ok()? else { return None };
+        let length = self.file.metadata().ok()?.len();
+        (size < LARGEST && data.checked_add(size)? <= length).then_some(())?;
+        let files = heads(&self.file, data, size).filter(|(id, ..)| *id == ATTACHED_FILE);
+        let name = |(_, data, size)| {
+            let mut parts = heads(&self.file, data, size);
+            let (_, at, size) = parts.find(|(id, ..)| *id == FILE_NAME)?;
+            let mut name = Vec::new();
+            (&self.file).seek(SeekFrom::Start(at)).ok()?;
+            (&self.file).take(size).read_to_end(&mut name).ok()?;
+            Some(String::from_utf8_lossy(&name).into_owned())
+        };
+        Some(files.map(|file| name(file).unwrap_or_default()).collect())
     }
 
     /// The element at offset `at`, which must be `id`.
@@ -237,6 +261,17 @@ fn head(mut file: &File, at: u64) -> Result<(u32, u64, Option<u64>)> {
     Ok((id, at + length as u64, size))
 }
 
+/// The elements in `size` bytes of data at offset `data`: the id of each, and the offset and size of its data.
+fn heads(file: &File, data: u64, size: u64) -> impl Iterator<Item = (u32, u64, u64)> {
+    let (mut at, end) = (data, data.saturating_add(size));
+    std::iter::from_fn(move || {
+        let (id, data, size) = head(file, at).ok().filter(|_| at < end)?;
+        let size = size.filter(|size| data.saturating_add(*size) <= end)?;
+        at = data + size;
+        Some((id, data, size))
+    })
+}
+
 /// The id of the next element and the start of its data. Moves to the end of the element, or into it if it may have
 /// blocks.
 fn next(file: &mut BufReader<&File>) -> Option<(u32, Vec<u8>)> {
@@ -277,6 +312,23 @@ mod tests {
         assert_eq!(end_of(&[0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), None);
         assert_eq!(end_of(&[0x01, 0, 0, 0, 0, 0, 0, 0x7F]), Some(12 + 127));
         assert_eq!(end_of(&[0x40, 0x7F]), Some(6 + 127));
+    }
+
+    #[test]
+    fn names_of_attached_files_are_read_without_their_data() {
+        let file = |name: &str| {
+            let parts = [wrapped(FILE_NAME, name.as_bytes()), wrapped(0x465C, &[7; 99])].concat();
+            wrapped(ATTACHED_FILE, &parts)
+        };
+        let attachments = wrapped(ATTACHMENTS, &[file("a.ttf"), file("b.ttf")].concat());
+        let attached = |bytes: &[u8]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(bytes).unwrap();
+            Segment::open(file).unwrap().attached()
+        };
+        let whole = wrapped(SEGMENT, &attachments);
+        assert_eq!(attached(&whole).unwrap(), ["a.ttf", "b.ttf"]);
+        assert_eq!(attached(&whole[..whole.len() - 1]), None);
     }
 
     /// A large file on slow storage takes longer than a silent worker may.
