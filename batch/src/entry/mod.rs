@@ -270,17 +270,21 @@ mod tests {
     const MADE: OutputInfo =
         OutputInfo { start: gst::ClockTime::ZERO, frames: 1, seconds: 0.1, notices: Vec::new() };
 
+    /// A file in `folder` as an input, and its fingerprint.
+    fn image(folder: &Path, name: &str) -> (Item, Fingerprint) {
+        let input = folder.join(name);
+        fs::write(&input, "an image").unwrap();
+        let item = Item::png(input);
+        let recipe = Options::parse_from(["cyclegan-batch", "in", "--out", "out"]).recipe;
+        let fingerprint = Fingerprint::new(&item, &recipe, "").unwrap();
+        (item, fingerprint)
+    }
+
     #[test]
     fn a_finished_output_is_not_failed_and_its_input_may_move() {
         let folder = tempfile::tempdir().unwrap();
-        let item = |name: &str| {
-            let input = folder.path().join(name);
-            fs::write(&input, "an image").unwrap();
-            Item::png(input)
-        };
-        let (old, new) = (item("old.png"), item("new.png"));
-        let recipe = Options::parse_from(["cyclegan-batch", "in", "--out", "out"]).recipe;
-        let fingerprint = Fingerprint::new(&old, &recipe, "").unwrap();
+        let (old, fingerprint) = image(folder.path(), "old.png");
+        let (new, _) = image(folder.path(), "new.png");
         let out = folder.path().join("out");
         let open = |item| Entry::open(&out, item, fingerprint.clone(), false).unwrap().0;
         let entry = open(&old);
@@ -302,11 +306,7 @@ mod tests {
     #[test]
     fn a_process_that_lost_its_lock_leaves_the_output_to_the_next() {
         let folder = tempfile::tempdir().unwrap();
-        let input = folder.path().join("a.png");
-        fs::write(&input, "an image").unwrap();
-        let item = Item::png(input);
-        let recipe = Options::parse_from(["cyclegan-batch", "in", "--out", "out"]).recipe;
-        let fingerprint = Fingerprint::new(&item, &recipe, "").unwrap();
+        let (item, fingerprint) = image(folder.path(), "a.png");
         let (entry, _) = Entry::open(folder.path(), &item, fingerprint, false).unwrap();
         fs::write(entry.unfinished(), "of another process").unwrap();
         fs::write(entry.folder.join("lock"), r#"{"host": "other", "pid": 7}"#).unwrap();
@@ -320,11 +320,7 @@ mod tests {
     #[test]
     fn a_failure_is_recorded_without_locks() {
         let folder = tempfile::tempdir().unwrap();
-        let input = folder.path().join("a.png");
-        fs::write(&input, "no image").unwrap();
-        let item = Item::png(input);
-        let recipe = Options::parse_from(["cyclegan-batch", "in", "--out", "out"]).recipe;
-        let fingerprint = Fingerprint::new(&item, &recipe, "").unwrap();
+        let (item, fingerprint) = image(folder.path(), "a.png");
         let open =
             |is_dry| Entry::open(folder.path(), &item, fingerprint.clone(), is_dry).unwrap().0;
         let state = || Recorded::of(folder.path(), &item).map(|recorded| recorded.state);
