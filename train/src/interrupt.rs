@@ -8,9 +8,15 @@ use std::sync::{
 };
 
 use anyhow::{Context, Result};
+use thiserror::Error;
 
-/// Exit code of a process that was ended by Ctrl-C.
-const ENDED_BY_INTERRUPT: i32 = 130;
+/// The conventional exit code after Ctrl-C.
+pub const EXIT_CODE: u8 = 130;
+
+/// A signal has stopped the work, and the program has said what is saved and how to continue.
+#[derive(Debug, Error)]
+#[error("stopped by a signal")]
+pub struct Interrupted;
 
 /// A flag that the first signal sets; the second signal ends the process at once. Call once per process.
 pub fn flag() -> Result<Arc<AtomicBool>> {
@@ -20,7 +26,7 @@ pub fn flag() -> Result<Arc<AtomicBool>> {
         if asked.swap(true, Ordering::Relaxed) {
             // SAFETY: it only ends the process. `exit` would first run the exit handlers of libraries while
             // other threads still use them.
-            unsafe { libc::_exit(ENDED_BY_INTERRUPT) }
+            unsafe { libc::_exit(i32::from(EXIT_CODE)) }
         }
     };
     ctrlc::set_handler(again).context("cannot handle Ctrl-C")?;

@@ -6,7 +6,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cyclegan_train::{
-    check, compress, eval, export, extract, masks, panics::catch_panics, say_error, train,
+    check, compress, eval, export, extract,
+    interrupt::{EXIT_CODE, Interrupted},
+    masks,
+    panics::catch_panics,
+    say_error, train,
 };
 
 /// Trains the generator pairs of cycleganfilter from two folders of unpaired frames
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => ExitCode::from(EXIT_CODE),
         Err(error) => {
             say_error!("error: {error:#}");
             ExitCode::FAILURE

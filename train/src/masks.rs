@@ -18,7 +18,8 @@ use tch::{Kind, Tensor, kind::FLOAT_CPU};
 
 use crate::{
     data::{decode, folder::Domain, view::View},
-    interrupt, pixels, progress,
+    interrupt::{self, Interrupted},
+    pixels, progress,
 };
 use colour::{ColourArgs, Hues};
 use segmenter::{Segmenter, SegmenterArgs};
@@ -119,11 +120,14 @@ pub fn run(args: &MasksArgs) -> Result<()> {
                 one(&mut finder, args, image, &path, &bar, &mut counts)?;
             }
             bar.inc(1);
-            ensure!(
-                !stop.load(Ordering::Relaxed),
-                "stopped; {} masks are written, run the same command to write the others",
-                counts.written
-            );
+            if stop.load(Ordering::Relaxed) {
+                bar.abandon();
+                let written = counts.written;
+                say!(
+                    "stopped; {written} masks are written, run the same command to write the others"
+                );
+                bail!(Interrupted);
+            }
         }
         bar.finish_and_clear();
         say!("{}: {}", into.display(), counts.describe());

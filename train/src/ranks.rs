@@ -64,10 +64,13 @@ impl Launch {
         }
     }
 
-    /// Finalises this rank; with an error it ends all ranks, which would otherwise wait.
+    /// Finalises this rank; with an error of its own it ends all ranks, which would otherwise wait. A signal has
+    /// stopped all of them.
     pub fn end(self, result: Result<()>) -> Result<()> {
         #[cfg(feature = "mpi")]
-        if let (Some(universe), Err(error)) = (&self.universe, &result) {
+        if let (Some(universe), Err(error)) = (&self.universe, &result)
+            && !error.is::<crate::interrupt::Interrupted>()
+        {
             let world = universe.world();
             say_error!("error: {error:#} (process {} of {})", world.rank(), world.size());
             world.abort(1);

@@ -16,7 +16,7 @@ use indicatif::ProgressBar;
 
 use crate::{
     data::{hash::Hash, shot::Shots, view::View},
-    interrupt,
+    interrupt::{self, Interrupted},
     options::MAX_SIDE,
     pixels::write_png,
     progress::styled,
@@ -153,13 +153,15 @@ fn extract(
         write_png(&sized(&frame, args.size), &args.out.join(file))?;
     }
     bar.finish_and_clear();
-    ensure!(
-        !patience.stop.load(Ordering::Relaxed),
-        "stopped after {time:.1} s of {}: {} of its frames are in {}; delete them before you start again",
-        path.display(),
-        counts.kept,
-        args.out.display()
-    );
+    if patience.stop.load(Ordering::Relaxed) {
+        say_error!(
+            "stopped after {time:.1} s of {}: {} of its frames are in {}; delete them before you start again",
+            path.display(),
+            counts.kept,
+            args.out.display()
+        );
+        bail!(Interrupted);
+    }
     ensure!(number > 0, "{}: has no video frames", path.display());
     counts.shots = shots.count;
     Ok(counts)

@@ -28,6 +28,7 @@ use crate::{
     data::{loader::Loader, sampler::Plan},
     device,
     eval::validation::Validation,
+    interrupt::Interrupted,
     memory,
     options::{LrPolicy, MixedPrecision, TrainOptions},
     progress,
@@ -135,7 +136,7 @@ impl Session {
         })
     }
 
-    /// Trains to the end, or until Ctrl-C or SIGTERM.
+    /// Trains to the end. Fails with [`Interrupted`] after Ctrl-C or SIGTERM.
     pub fn train(&mut self, stop: &AtomicBool) -> Result<()> {
         let began = self.model.step;
         let bar = self.bar();
@@ -173,10 +174,11 @@ impl Session {
         if self.model.step > began && is_complete && !self.is_due(every) {
             self.score(&bar).or_else(|error| self.save_before(error))?;
         }
+        let result = if is_complete { Ok(()) } else { Err(Interrupted.into()) };
         // All ranks take part in this.
         let end = self.last_iteration();
         let Some(output) = &mut self.output else {
-            return Ok(());
+            return result;
         };
         output.report(&bar)?;
         bar.abandon();
@@ -193,7 +195,7 @@ impl Session {
         } else {
             say!("nothing to train: the run is at iteration {at} of {end}");
         }
-        Ok(())
+        result
     }
 
     fn after_step(

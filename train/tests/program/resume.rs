@@ -161,7 +161,8 @@ fn an_interrupt_saves_a_checkpoint_and_the_run_resumes() {
     assert!(Command::new("bash").args(["-c", &interrupt]).status().unwrap().success());
     let ended = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&ended.stdout).into_owned();
-    assert_eq!(ended.status.code(), Some(0), "{said}");
+    // A script with `set -e` must not go on with a run that is not finished.
+    assert_eq!(ended.status.code(), Some(130), "{said}");
     let (_, after) = said.split_once("stopped after iteration ").unwrap();
     let (at, rest) = after.split_once(' ').unwrap();
     assert!(
