@@ -22,9 +22,13 @@ use clap::{
     parser::ValueSource,
 };
 use cyclegan_output::check_option_name;
+use glob::Pattern;
 use toml::{Table, Value};
 
-use crate::{files::unreadable, options::Options};
+use crate::{
+    files::{is_pattern, unreadable},
+    options::Options,
+};
 
 const INPUTS: &str = "inputs";
 /// Options that are a path if there is such a file.
@@ -105,7 +109,11 @@ fn arguments(key: &str, value: Value, folder: &Path) -> Result<Vec<OsString>> {
     };
     let argument = |value: Value| {
         let value = text(value).map_err(|found| anyhow!("`{key}` is {found}, expected a value"))?;
-        let path = folder.join(&value);
+        let mut path = folder.join(&value);
+        if key == INPUTS && is_pattern(path.as_os_str()) {
+            // Only the value is a pattern.
+            path = Path::new(&Pattern::escape(&folder.to_string_lossy())).join(&value);
+        }
         let is_path = value != "-" && is(|option| option.get_value_hint() == ValueHint::AnyPath);
         let value = match is_path || (MAYBE_PATHS.contains(&key) && path.exists()) {
             true => path.into_os_string(),
@@ -155,6 +163,21 @@ mod tests {
         assert_eq!(options.include.len(), 2);
         assert_eq!(options.recipe.model.as_deref(), Some("horse2zebra"));
         assert_eq!(options.newer.as_deref(), Some("2026-11-01"));
+    }
+
+    #[test]
+    fn only_the_value_is_a_pattern() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("take [1]");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("a[1].mp4"), "").unwrap();
+        let input = |value: &str| {
+            let arguments = arguments(INPUTS, Value::String(value.to_owned()), &folder).unwrap();
+            arguments[0].to_str().unwrap().to_owned()
+        };
+        let matches: Vec<_> = glob::glob(&input("*.mp4")).unwrap().flatten().collect();
+        assert_eq!(matches, [folder.join("a[1].mp4")]);
+        assert_eq!(Path::new(&input("a[1].mp4")), folder.join("a[1].mp4"));
     }
 
     #[test]
