@@ -29,6 +29,7 @@ mod status;
 mod stop;
 mod stream;
 mod text;
+mod tracks;
 mod worker;
 
 use std::{env, process::ExitCode};

@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf, thread};
 use clap::{Args, Parser, ValueEnum, ValueHint};
 use serde::{Deserialize, Serialize};
 
-use crate::{container::Container, shard::Sharding};
+use crate::{container::Container, shard::Sharding, tracks::Tracks};
 
 /// Translates videos and images with cycleganfilter
 ///
@@ -121,19 +121,6 @@ pub enum Direction {
     Reverse,
 }
 
-/// Which tracks of a kind to keep.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tracks {
-    /// All
-    #[default]
-    All,
-    /// The first
-    First,
-    /// None
-    None,
-}
-
 /// Presets of the encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -241,11 +228,11 @@ pub struct Recipe {
     /// Translate at most this many frames of each video
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Part of each video")]
     pub frames: Option<u64>,
-    /// Audio tracks to keep
-    #[arg(long, value_enum, default_value_t, help_heading = "Tracks")]
+    /// Audio tracks to keep: all, first, none, or those in these languages: en,fr; und are those without a language
+    #[arg(long, value_name = "WHICH", default_value_t, help_heading = "Tracks")]
     pub audio: Tracks,
-    /// Subtitle tracks to keep
-    #[arg(long, value_enum, default_value_t, help_heading = "Tracks")]
+    /// Subtitle tracks to keep, as for --audio
+    #[arg(long, value_name = "WHICH", default_value_t, help_heading = "Tracks")]
     pub subtitles: Tracks,
     /// The sample of that part to translate; `None` for all of it
     #[arg(skip)]

@@ -167,6 +167,38 @@ fn tracks_that_are_not_wanted_have_no_notes() {
     assert!(!said.contains("note: "), "{said}");
 }
 
+#[test]
+fn tracks_are_chosen_by_language() {
+    let Some(place) = Place::of_ffmpeg("tracks by language") else { return };
+    fs::write(place.path("s.srt"), "1\n00:00:00,200 --> 00:00:01,000\nHello\n").unwrap();
+    let maps = "-i s.srt -map 0 -map 1 -map 2 -map 1 -map 3 -c:a aac";
+    let languages =
+        "-metadata:s:a:0 language=eng -metadata:s:a:1 language=ger -metadata:s:s:0 language=fre";
+    for (name, subtitles) in [("a.mkv", "srt"), ("b.mp4", "mov_text"), ("c.ts", "dvbsub")] {
+        let has_text = subtitles != "dvbsub";
+        let maps = if has_text { maps.to_owned() } else { maps.replace(" -map 3", "") };
+        let subtitles = format!("-c:s {subtitles}");
+        let parts = [BARS, TONE, OTHER_TONE, &maps, &subtitles, languages, H264];
+        make(&place.input(name), &parts.join(" "));
+        let kept = |choice: &[&str]| {
+            let said = place.run(&[&["in", "--include", name][..], choice].concat());
+            let codecs = streams(&place.out(name)).into_iter().map(|stream| stream.codec);
+            (said, codecs.collect::<Vec<_>>().join(" "))
+        };
+        let text =
+            if has_text { if name == "a.mkv" { " subrip" } else { " mov_text" } } else { "" };
+        let (said, codecs) = kept(&["--audio", "de", "--subtitles", "fr"]);
+        assert!(!said.contains("note: "), "{said}");
+        assert_eq!(codecs, format!("h264 aac{text}"), "{name}");
+        let (said, codecs) = kept(&["--audio", "eng,und", "--subtitles", "en"]);
+        assert_eq!(codecs, "h264 aac aac", "{name}: {said}");
+        let note = "has no subtitles in eng; that in other languages is left out";
+        assert_eq!(said.contains(note), has_text, "{said}");
+    }
+    let said = place.said(&["in", "--audio", "klingon"]);
+    assert!(said.contains("'klingon' is no language"), "{said}");
+}
+
 /// Demuxers send gaps until then, from which parsers invent caps.
 #[test]
 fn sound_that_begins_late_is_kept() {

@@ -7,7 +7,8 @@ use std::iter;
 use super::branch;
 use crate::{
     container::Container,
-    options::{Recipe, Tracks},
+    options::Recipe,
+    tracks::Tracks,
     worker::{
         containers::matroska::Codec,
         elements::caps::{
@@ -46,20 +47,14 @@ impl Mapping {
     /// Maps `media` to the container of `muxer`. The tracks in `refused` cannot be copied; those that occur twice
     /// cannot be re-encoded either.
     pub fn new(media: &Media, muxer: &Muxer, recipe: &Recipe, refused: &[(usize, String)]) -> Self {
-        let (mut audio, mut subtitles) = (0, 0);
+        let mut wanted = Wanted::new(recipe);
         let main = media.main_video();
         let mut notices = Vec::new();
         let actions = media.tracks.iter().enumerate().map(|(i, track)| {
             if Some(i) == main {
                 return Action::Translate;
             }
-            let (seen, choice) = match track.is_audio() {
-                true => (&mut audio, recipe.audio),
-                false if is_subtitles(track.kind()) => (&mut subtitles, recipe.subtitles),
-                false => (&mut 0, Tracks::All),
-            };
-            *seen += 1;
-            if choice == Tracks::None || choice == Tracks::First && *seen > 1 {
+            if !wanted.next(track) {
                 return Action::Drop;
             }
             let refusals: Vec<_> = refused.iter().filter(|(other, _)| *other == i).collect();
@@ -69,7 +64,57 @@ impl Mapping {
             notices.extend(notice.map(|what| format!("track {}, {codec}, {what}", i + 1)));
             action
         });
-        Self { actions: actions.collect(), notices }
+        let actions = actions.collect();
+        notices.extend(wanted.notices());
+        Self { actions, notices }
+    }
+}
+
+/// The tracks that --audio and --subtitles keep.
+struct Wanted<'a> {
+    audio: Kind<'a>,
+    subtitles: Kind<'a>,
+}
+
+/// The tracks of a kind so far.
+struct Kind<'a> {
+    name: &'static str,
+    choice: &'a Tracks,
+    seen: usize,
+    kept: usize,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(recipe: &'a Recipe) -> Self {
+        let kind = |name, choice| Kind { name, choice, seen: 0, kept: 0 };
+        Self {
+            audio: kind("audio", &recipe.audio),
+            subtitles: kind("subtitles", &recipe.subtitles),
+        }
+    }
+
+    /// Whether the next `track` is kept.
+    fn next(&mut self, track: &Track) -> bool {
+        let kind = match track.is_audio() {
+            true => &mut self.audio,
+            false if is_subtitles(track.kind()) => &mut self.subtitles,
+            false => return true,
+        };
+        let is_kept = kind.choice.keep(kind.seen, &track.language());
+        kind.seen += 1;
+        kind.kept += usize::from(is_kept);
+        is_kept
+    }
+
+    /// What is not there in the languages that were asked for.
+    fn notices(&self) -> impl Iterator<Item = String> {
+        let kinds = [&self.audio, &self.subtitles].into_iter();
+        let missing = kinds.filter(|kind| {
+            matches!(kind.choice, Tracks::Languages(_)) && kind.seen > 0 && kind.kept == 0
+        });
+        missing.map(|kind| {
+            format!("has no {} in {}; that in other languages is left out", kind.name, kind.choice)
+        })
     }
 }
 

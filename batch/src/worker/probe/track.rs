@@ -8,6 +8,7 @@ use crate::{
     container::Container,
     encoding::Encoding,
     options::Recipe,
+    tracks::UNDETERMINED,
     worker::{
         containers::{matroska::Entry, track_info::TrackInfo},
         elements::caps::{field, media_type},
@@ -43,6 +44,13 @@ impl Track {
     /// By how much its times are later than when it is heard: encoders put packets before the sound.
     pub fn delay(&self) -> gst::ClockTime {
         self.entry.as_ref().map(|entry| entry.delays()[1]).unwrap_or_default()
+    }
+
+    /// Its language in ISO 639-1 or -2.
+    pub fn language(&self) -> String {
+        let tag = self.tags.get::<gst::tags::LanguageCode>().map(|tag| tag.get().to_owned());
+        let of_entry = || self.entry.as_ref().map(|entry| entry.language.clone());
+        tag.or_else(of_entry).unwrap_or_else(|| UNDETERMINED.to_owned())
     }
 
     /// The number of audio channels; 0 if it is unknown.
