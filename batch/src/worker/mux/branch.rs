@@ -62,6 +62,7 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
     if track.kind() == "audio/x-adpcm" {
         count_samples(&chain.sink()?);
     }
+    complete_layout(&chain.pad("begin", "src")?);
     if !is_still_raw {
         give_layout(&chain.pad("interleaved", "src")?, encoder.contains("aac"));
     }
@@ -88,6 +89,16 @@ pub fn reductions(encoder: &str, track: &Track) -> Vec<String> {
     let channels = channels.map(|channels| format!("mixed down to {channels} channels"));
     let rate = rate.map(|rate| format!("resampled to {rate} Hz"));
     channels.into_iter().chain(rate).collect()
+}
+
+/// Says that the layout is unknown where caps do not say it: `qtdemux` of GStreamer 1.24 leaves it out of those of PCM,
+/// which `audioconvert` does not accept.
+fn complete_layout(pad: &gst::Pad) {
+    on_caps(pad, |caps| {
+        let is_missing = field::<gst::Bitmask>(caps, "channel-mask").is_none()
+            && field::<i32>(caps, "channels").is_some_and(|channels| channels > 2);
+        is_missing.then(|| with_field(caps, "channel-mask", gst::Bitmask(0)))
+    });
 }
 
 /// Gives audio of unknown layout, as MXF has it, the usual one of that many channels, since encoders need one. With
