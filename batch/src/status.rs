@@ -46,7 +46,7 @@ fn problem(item: &Item, as_json: bool) -> String {
     match as_json {
         true => json!({"event": "status", "state": "failed", "input": input, "cause": cause})
             .to_string(),
-        false => format!("{input}: fails: {cause}"),
+        false => format!("{input}: cannot be translated: {cause}"),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     sequence::Sequence,
     stop,
     text::counted,
-    worker::stream::{FIRST, Input, Output, longer, translate},
+    worker::stream::{FIRST, Input, Output, suffix_length, translate},
 };
 
 #[derive(Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Stream {
             ("dry-run", options.dry_run),
         ];
         for (option, is_given) in refused {
-            ensure!(!is_given, "--{option}: not for image sequences and y4m");
+            ensure!(!is_given, "--{option}: cannot be used with image sequences or y4m");
         }
         if let Input::File(path) = &self.input {
             ensure!(path.is_file(), "{}: expected a video", path.display());
@@ -96,7 +96,7 @@ impl Stream {
             Output::File(path, _) => Some(path.clone()),
         };
         if let Some(path) = written {
-            check_names(&path, longer(&path)).with_context(|| path.display().to_string())?;
+            check_names(&path, suffix_length(&path)).with_context(|| path.display().to_string())?;
         }
         ensure!(!is_own, "{}: would overwrite itself; use another --out", options.out.display());
         Ok(())

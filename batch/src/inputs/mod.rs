@@ -35,7 +35,7 @@ pub struct Found {
     pub skipped: Vec<(PathBuf, String)>,
 }
 
-/// Finds the input files. It is used once.
+/// Finds the input files; [`find`](Self::find) consumes it.
 pub struct Finder<'a> {
     options: &'a Options,
     destination: &'a Destination,

@@ -105,7 +105,7 @@ impl Finder<'_> {
         }
     }
 
-    /// Adds a file that a search of `folder` has found, if it has the extension of a video or an image and is no output.
+    /// Adds a file that a search of `folder` has found, if it has the extension of a video or an image and is not an output.
     fn sort(&mut self, path: PathBuf, relative: PathBuf, folder: &Path) {
         let is_wanted = is_known(&path) && self.is_chosen(&path, &relative);
         if !is_wanted || self.is_own(&path) || self.outputs.have(&path, folder) {

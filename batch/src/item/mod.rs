@@ -46,7 +46,7 @@ impl Item {
         let is_misnamed = options.name.is_some() && kind.is_misnamed(&output);
         let problem = is_misnamed.then(|| {
             format!(
-                "--name names its output {}, which has the extension of another format; use {{ext}}",
+                "--name gives its output the name {}, whose extension is that of another format; use {{ext}}",
                 output.display()
             )
         });

@@ -95,10 +95,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     let media = &probe(input, say)?;
     let track = media.main_track()?;
     if *output == Output::Y4m && hdr::transfer(&track.caps) != Transfer::Sdr {
-        send_notice(
-            say,
-            "is HDR, but y4m has no field for that: set it in the program that reads it",
-        );
+        send_notice(say, "is HDR, but y4m has no field for that: tell the program that reads it");
     }
     send_notices(say, losses::of_truncation(media));
     let (sender, notices) = mpsc::channel();
@@ -183,7 +180,7 @@ fn partial(path: &Path) -> PathBuf {
 }
 
 /// How many bytes longer the name of `output` is while it is written.
-pub fn longer(output: &Path) -> usize {
+pub fn suffix_length(output: &Path) -> usize {
     before_index(&partial(output)).as_os_str().len() - output.as_os_str().len()
 }
 

@@ -4,20 +4,18 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use cyclegan_output::page;
 use gst::prelude::*;
 use image::{RgbImage, imageops};
 
-use crate::{
-    container::Container,
-    worker::{
-        elements::pad,
-        pads::{padding, probes::TimeSegment},
-        picture::{self, pixels::image_of},
-        pipeline::Pipeline,
-        probe::{Media, builtin::Builtin, repair::keep_times},
-    },
+use crate::worker::{
+    elements::pad,
+    pads::{padding, probes::TimeSegment},
+    picture::{self, pixels::image_of},
+    pipeline::Pipeline,
+    probe::Media,
+    segment::{formats, source},
 };
 
 /// Number of frames of a video.
@@ -38,18 +36,13 @@ pub fn before_and_after(input: &Path, output: &Path, start: gst::ClockTime) -> R
             |file: &Path| Ok::<_, anyhow::Error>(shrunk(&picture::open(file, &mut |_| {})?));
         return page::image(&sheet(&[(small(input)?, small(output)?)]));
     }
-    let media = Media::probe(input)?;
-    let after = FrameGrabber::open(output, Container::of_name(output) != Some(Container::Ts))?;
+    let after = FrameGrabber::open(output, gst::ClockTime::ZERO)?;
     let times = after.times();
-    let before = match &media.builtin {
-        Some(builtin) => frames(&times, |time| {
-            FrameGrabber::of_builtin(builtin, input, start + time)?.next(start + time)
-        }),
-        None => {
-            let before = FrameGrabber::open(input, media.has_index())?;
-            frames(&times, |time| before.frame(start + time))
-        }
-    };
+    let before = FrameGrabber::open(input, start)?;
+    let before = frames(&times, |time| match before.media.builtin {
+        Some(_) => FrameGrabber::open(input, start + time)?.next(start + time),
+        None => before.frame(start + time),
+    });
     let after = frames(&times, |time| after.frame(time));
     page::image(&sheet(&before?.into_iter().zip(after?).collect::<Vec<_>>()))
 }
@@ -92,44 +85,25 @@ fn end(sample: &gst::Sample) -> Option<gst::ClockTime> {
 struct FrameGrabber {
     pipeline: Pipeline,
     sink: gst_app::AppSink,
-    duration: Option<gst::ClockTime>,
-    has_index: bool,
+    media: Media,
 }
 
 impl FrameGrabber {
-    /// Makes thumbnails of the frames that `source` outputs; `has_index` says whether seeks in it are exact.
-    fn new(source: &str, has_index: bool) -> Result<Self> {
+    /// The frames of `file`; those of a format that this program decodes start at `from`.
+    fn open(file: &Path, from: gst::ClockTime) -> Result<Self> {
+        let media = Media::probe(file)?;
         let pipeline = Pipeline::parse(&format!(
-            "{source} queue name=frames ! videoconvert ! videoflip video-direction=auto ! videoscale \
+            "queue name=frames ! videoconvert ! videoflip video-direction=auto ! videoscale \
              ! video/x-raw,height={HEIGHT},pixel-aspect-ratio=1/1 ! videoconvert ! video/x-raw,format=RGB \
              ! appsink name=out sync=false max-buffers=1"
         ))?;
-        let sink = pipeline.part("out")?;
-        Ok(Self { pipeline, sink, duration: None, has_index })
-    }
-
-    /// From the frame of `file` at `time`, or one before it.
-    fn of_builtin(builtin: &Builtin, file: &Path, time: gst::ClockTime) -> Result<Self> {
-        let grabber = Self::new("", true)?;
-        let source = builtin.source(file, time)?;
-        grabber.pipeline.gst().add(&source)?;
-        source.link(&grabber.pipeline.part::<gst::Element>("frames")?)?;
-        grabber.pipeline.play()?;
-        Ok(grabber)
-    }
-
-    fn open(file: &Path, has_index: bool) -> Result<Self> {
-        let grabber = Self::new("filesrc name=file ! decodebin name=decoder !", has_index)?;
-        let pipeline = &grabber.pipeline;
-        pipeline.part::<gst::Element>("file")?.set_property("location", file);
-        keep_times(&pipeline.part("decoder")?);
-        padding::pad_frames(&pad(&pipeline.part("frames")?, "sink")?);
-        pipeline.pause()?;
-        let (_, reached, _) = pipeline.gst().state(PATIENCE);
-        ensure!(reached == gst::State::Paused, "{} cannot be decoded", file.display());
-        let duration = pipeline.gst().query_duration();
+        let start = pad(&pipeline.part("frames")?, "sink")?;
+        formats::correct_caps(&start);
+        padding::pad_frames(&start);
+        source::open(&pipeline, file, &media, from, start)?;
         pipeline.play()?;
-        Ok(Self { duration, ..grabber })
+        let sink = pipeline.part("out")?;
+        Ok(Self { pipeline, sink, media })
     }
 
     /// The times of the thumbnails: the middles of equal parts, or the start of an image.
@@ -137,7 +111,8 @@ impl FrameGrabber {
         let part = |duration: gst::ClockTime, i: u32| {
             duration / u64::from(2 * FRAMES) * u64::from(2 * i + 1)
         };
-        match self.duration.filter(|duration| *duration > gst::ClockTime::from_mseconds(100)) {
+        match self.media.duration.filter(|duration| *duration > gst::ClockTime::from_mseconds(100))
+        {
             Some(duration) => (0..FRAMES).map(|i| part(duration, i)).collect(),
             None => vec![gst::ClockTime::ZERO],
         }
@@ -147,7 +122,7 @@ impl FrameGrabber {
     fn frame(&self, time: gst::ClockTime) -> Result<RgbImage> {
         if !time.is_zero() {
             let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
-            let early = if self.has_index { gst::ClockTime::ZERO } else { LATE };
+            let early = if self.media.has_index() { gst::ClockTime::ZERO } else { LATE };
             let sought = self.pipeline.gst().seek_simple(flags, time.saturating_sub(early));
             sought.context("it is not seekable")?;
         }

@@ -78,7 +78,7 @@ fn what_a_jpeg_cannot_hold_is_noted() {
         ("clear.png", &["its transparency is left out"][..]),
         ("opaque.png", &[]),
         ("deep.png", &["its 16-bit colours become 8-bit"]),
-        ("described.png", &["its EXIF is left out", "its XMP metadata are left out"]),
+        ("described.png", &["its EXIF is left out", "its XMP metadata is left out"]),
         ("dense.bmp", &[]),
     ] {
         let output = place.path(name).with_extension("jpg");

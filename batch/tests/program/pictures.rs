@@ -518,7 +518,7 @@ fn xmp_is_kept() {
         assert!(xmp.contains("xmp:Rating=\"5\""), "{name}: {xmp}\n{said}");
         assert!(xmp.contains("tiff:Orientation=\"1\""), "{name}: {xmp}\n{said}");
     }
-    assert!(said.contains("note: in/gain.jpg: its XMP metadata are left out"), "{said}");
+    assert!(said.contains("note: in/gain.jpg: its XMP metadata is left out"), "{said}");
     assert_eq!(said.matches("note: ").count(), 1, "{said}");
 }
 

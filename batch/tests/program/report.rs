@@ -114,6 +114,22 @@ fn thumbnails_before_and_after_are_of_the_same_moments() {
     }
 }
 
+/// GStreamer 1.22 decodes these only with the caps and times that the probe corrects.
+#[test]
+fn corrected_files_have_thumbnails() {
+    let Some(place) = Place::of_ffmpeg("thumbnails of corrected files") else { return };
+    for (name, codec) in [
+        ("a.mov", "-c:v ffv1 -level 3"),
+        ("b.mov", "-pix_fmt yuv422p -c:v dnxhd -profile:v dnxhr_lb -s 320x256"),
+    ] {
+        ffmpeg::make(&place.input(name), &[ffmpeg::BARS, codec].join(" "));
+    }
+    let said = place.run(&["in", "--report", "report.html"]);
+    let sheets = thumbnails(&place);
+    assert_eq!(sheets.len(), 2, "{said}");
+    sheets.iter().for_each(assert_same_moments);
+}
+
 #[test]
 fn animated_images_have_thumbnails() {
     let Some(place) = Place::of_ffmpeg("thumbnails of an animated GIF") else { return };

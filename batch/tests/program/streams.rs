@@ -468,7 +468,7 @@ fn streams_that_make_no_sense_are_refused() {
         (
             &["in/a.mp4", "--out", "-", "--start", "1"],
             2,
-            "--start: not for image sequences and y4m",
+            "--start: cannot be used with image sequences or y4m",
         ),
         (&["in/%04d.png"], 1, "no image named like 0001.png"),
         (&["in/%03d.png"], 1, "in/001.png: is not an image"),

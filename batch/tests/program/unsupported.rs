@@ -40,7 +40,7 @@ fn what_gstreamer_cannot_read_is_not_called_damaged() {
         ("50.dv", [LARGE, "-c:v dvvideo"].join(" "), "is DVCPRO50 outside of a container"),
         ("hd.dv", [&hd, "-c:v dvvideo"].join(" "), "is DVCPRO HD outside of a container"),
         ("atom.mxf", [LARGE, "-c:v dvvideo -f mxf_opatom"].join(" "), "is MXF in OP-Atom"),
-        ("aac.rm", [BARS, TONE, "-c:v rv10 -c:a aac"].join(" "), "has AAC in RealMedia"),
+        ("aac.rm", [BARS, TONE, "-c:v rv10 -c:a aac"].join(" "), "has AAC audio in RealMedia"),
         ("screen.flv", [BARS, "-c:v flashsv2"].join(" "), "is Flash Screen Video 2"),
         (
             "grey10.mkv",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The header of ASF files, as WMV and WMA are (Advanced Systems Format): what `asfdemux` does not read of it. VLC states one
-//! object too many in it, and `asfdemux` then fails.
+//! The header of ASF files, as WMV and WMA are (Advanced Systems Format): what `asfdemux` does not read of it. VLC writes a
+//! number of objects that is one too high, and `asfdemux` then fails.
 
 use super::{bytes::Reader, chapters::Chapter};
 use crate::worker::pads::probes::Replacement;

@@ -9,7 +9,7 @@ use crate::worker::elements::caps::{field, media_type};
 const SLICE: u8 = 1;
 const IDR: u8 = 5;
 
-/// Whether `frame`, with these caps, is a picture of H.264 that is no IDR picture, such as a recovery point. Decoders can
+/// Whether `frame`, with these caps, is a picture of H.264 that is not an IDR picture, such as a recovery point. Decoders can
 /// start there, but their references to earlier pictures are missing.
 pub fn is_without_idr(frame: &gst::BufferRef, caps: &gst::Caps) -> bool {
     if media_type(caps) != "video/x-h264" {

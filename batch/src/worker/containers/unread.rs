@@ -15,7 +15,8 @@ const CONVERT: &str = "convert it first: ffmpeg -i INPUT -c:v ffv1 -c:a flac OUT
 pub fn known(head: &[u8]) -> Option<String> {
     let dv = faster_dv(head)
         .map(|dv| format!("is {dv} outside of a container, which GStreamer cannot read; {REMUX}"));
-    let of_real_media = || format!("has AAC in RealMedia on which GStreamer crashes; {CONVERT}");
+    let of_real_media =
+        || format!("has AAC audio in RealMedia, on which GStreamer crashes; {CONVERT}");
     dv.or_else(|| has_plain_aac(head).then(of_real_media))
 }
 

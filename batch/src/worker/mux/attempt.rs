@@ -112,7 +112,7 @@ impl Attempt<'_> {
         if !self.mux.is_part() && shift.is_zero() {
             return Some(toc.clone());
         }
-        // The part may be said to end after the file.
+        // `--end` may be after the end of the file.
         let end = stop.into_iter().chain(self.media.duration).min();
         let mut chapters = chapters::within(toc, start..end.unwrap_or(gst::ClockTime::MAX));
         // What comes before 0 belongs to the first chapter.

@@ -102,7 +102,7 @@ fn complete_layout(pad: &gst::Pad) {
 }
 
 /// Gives audio of unknown layout, as MXF has it, the usual one of that many channels, since encoders need one. With
-/// `moves_sides`, takes speakers at the sides for ones at the back: AAC has numbers only for layouts with the latter, and
+/// `moves_sides`, treats speakers at the sides as ones at the back: AAC has numbers only for layouts with the latter, and
 /// decoders do not know others.
 fn give_layout(pad: &gst::Pad, moves_sides: bool) {
     on_caps(pad, move |caps| {

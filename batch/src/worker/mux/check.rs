@@ -157,10 +157,12 @@ fn compare(
     // rate before encoding.
     let is_known = track.is_encoded() || is_raw(caps);
     if is_known && media_type(caps) != "audio/x-opus" {
-        for name in ["channels", "rate"] {
+        for (name, unit) in [("channels", "channels"), ("rate", "Hz")] {
             let (put, got) = (field::<i32>(caps, name), field::<i32>(&contents.caps, name));
             if let Some((put, got)) = put.zip(got).filter(|(put, got)| put != got) {
-                bail!(track.fault(format!("has {got} {name} in the output, expected {put}")));
+                bail!(
+                    track.fault(format!("has {got} {unit} in the output, expected {put} {unit}"))
+                );
             }
         }
     }

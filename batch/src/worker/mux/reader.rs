@@ -42,7 +42,7 @@ pub struct Additions {
 }
 
 /// A source of the segments in `files`, each with the time at which it starts, and with `additions`. If a segment cannot be
-/// read, it ends and sends the cause to `faults`.
+/// read, the source ends and sends the cause to `faults`.
 pub fn source(
     files: Vec<(PathBuf, gst::ClockTime)>,
     additions: Additions,
@@ -110,7 +110,7 @@ impl SegmentClock {
             caps.make_mut().set_value(field, value.clone());
         }
         let all = self.caps.get_or_insert_with(|| caps.clone());
-        let other = || CutFault("the encoder made segments that cannot be joined".to_owned());
+        let other = || CutFault("the encoder produced segments that cannot be joined".to_owned());
         ensure!(is_same_codec(all, &caps), other());
         Ok(all.clone())
     }

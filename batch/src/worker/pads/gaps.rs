@@ -62,7 +62,7 @@ impl Gaps {
         let seconds = length.seconds_f64();
         match count {
             _ if overlap >= SHORTEST_OVERLAP => Some(format!(
-                "{what} has wrong timestamps: {:.1} s overlaps earlier data and may be lost",
+                "{what} has wrong timestamps: {:.1} s of it overlaps earlier data and may be lost",
                 overlap.seconds_f64()
             )),
             // `tsdemux` of GStreamer 1.22 gives none to packets long before the first clock.

@@ -115,7 +115,7 @@ impl WindowClock {
             let end = *time + nanoseconds(duration);
             let end = stop.map_or(end, |stop| stop.min(end));
             let begin = nanoseconds(self.window.start);
-            // Also a text that the part begins with.
+            // This includes a subtitle that is already shown when the part begins.
             if begin > 0 && end > begin {
                 *time = begin.max(*time);
             }

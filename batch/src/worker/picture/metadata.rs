@@ -9,7 +9,7 @@ use crate::protocol::{Say, send_notice};
 
 pub const PROFILE_LOST: &str = "its colour profile is left out";
 pub const EXIF_LOST: &str = "its EXIF is left out";
-pub const XMP_LOST: &str = "its XMP metadata are left out";
+pub const XMP_LOST: &str = "its XMP metadata is left out";
 /// The most bytes of EXIF and of XMP that a segment of JPEG can hold besides their headers (ITU-T T.81, section B.1.1.4).
 const LONGEST_IN_JPEG: [usize; 2] = [65_533 - 6, 65_533 - 29];
 

@@ -27,7 +27,7 @@ const BEYOND: [&str; 5] = [
 ];
 const ORIENTATION: &str = "tiff:Orientation";
 
-/// XMP for an upright image; `None` if it refers to what the output lacks, or is no text in UTF-8.
+/// XMP for an upright image; `None` if it refers to what the output lacks, or is not text in UTF-8.
 pub fn upright(xmp: Vec<u8>) -> Option<Vec<u8>> {
     let xmp = String::from_utf8(xmp).ok()?;
     if BEYOND.iter().any(|name| xmp.contains(name)) {

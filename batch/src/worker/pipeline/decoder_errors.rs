@@ -48,7 +48,7 @@ thread_local! {
     /// Whether the last error of this thread was about a missing buffer, or followed from it.
     static LACKS_BUFFER: Cell<bool> = const { Cell::new(false) };
 }
-/// Whether nothing more is decoded that is needed.
+/// Whether all frames that are needed have been decoded.
 static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 
 /// Starts counting.

@@ -105,13 +105,6 @@ impl Pipeline {
         self.write_file(mux, file)
     }
 
-    /// Prerolls the pipeline, for a seek and a look at its frames. To play to the end, play at once: `GstBin` of
-    /// GStreamer 1.22 may forget that it plays, and then that all has ended, if it still announces PAUSED in another
-    /// thread.
-    pub fn pause(&self) -> Result<()> {
-        self.set_state(gst::State::Paused)
-    }
-
     /// Plays to the end. `say` receives the progress of `frames`, a count and the expected number; without them only
     /// a sign of life.
     pub fn run(&self, frames: Option<(&Tally, Option<u64>)>, say: Say) -> Result<()> {

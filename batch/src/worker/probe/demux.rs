@@ -90,7 +90,7 @@ pub fn demux(
         let mut sources = std::mem::take(&mut *lock(&sources));
         sources.sort_by(|a, b| a.id.cmp(&b.id));
         let (hold, held) = mpsc::channel();
-        // If nobody waits for the tracks, both fail at once.
+        // If nobody waits for the tracks, `send` and `recv` fail at once.
         let _ = sender.send(Tracks { sources, _hold: hold });
         let _ = held.recv();
     });

@@ -12,7 +12,7 @@ use crate::worker::{
         asf, avi,
         isobmff::{
             Durations, Index, SampleEntries, image,
-            index::{self, Beside},
+            index::{self, OutsideIndex},
             pcm, sample_entries,
         },
         matroska::{Extras, Times},
@@ -30,7 +30,7 @@ pub struct FileHead<'a> {
     pub head: Vec<u8>,
     /// The index of MP4 and QuickTime, and what is beside it.
     pub index: Option<Index>,
-    pub beside: Beside,
+    pub beside: OutsideIndex,
     /// What Matroska has besides packets.
     pub extras: Option<Extras>,
 }

@@ -27,7 +27,7 @@ pub struct Frame {
     pub is_key: bool,
     /// Whether its GOP is closed, so that decoding can start here: no frame shown earlier is decoded later. Decoders
     /// lose or damage such frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too. gst-libav 1.24 and
-    /// later also loses a key frame of H.264 that is no IDR picture.
+    /// later also loses a key frame of H.264 that is not an IDR picture.
     pub is_closed: bool,
 }
 
@@ -60,9 +60,9 @@ pub fn sort(frames: &mut [Frame]) {
     frames.sort();
 }
 
-/// The time of the key frame at which decoding must start for the frame with the index `at`: a closed one, or the second
-/// before. Decoders may lose an open one and with it all of its GOP, and the next GOP then begins with lost frames.
-fn entry(frames: &[Frame], at: usize) -> gst::ClockTime {
+/// The time of the key frame at which decoding must start for the frame with the index `at`: a closed one, or else
+/// the second one before it. Decoders may lose an open one and with it all of its GOP, and the next GOP then begins with lost frames.
+fn decoding_start(frames: &[Frame], at: usize) -> gst::ClockTime {
     let keys = frames[..=at].iter().rev().filter(|frame| frame.is_key).take(3);
     let keys: Vec<&Frame> = keys.collect();
     let closed = keys.iter().find(|key| key.is_closed);
@@ -92,7 +92,7 @@ pub fn spans(frames: &[Frame], first: usize, length: gst::ClockTime, lead: usize
             start: frames[start].time,
             stop: frames.get(end).map(|frame| frame.time),
             frames: Some((end - start) as u64),
-            seek: Some(entry(frames, lead)),
+            seek: Some(decoding_start(frames, lead)),
         }
     };
     starts.iter().zip(ends).map(span).collect()

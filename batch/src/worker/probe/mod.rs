@@ -85,8 +85,8 @@ pub struct Media {
 }
 
 impl Media {
-    /// Probes the file; fails unless there is video in it that can be decoded. Leaves out the times of frames for which
-    /// the whole file must be read.
+    /// Probes the file; fails unless there is video in it that can be decoded. Skips times of frames for which it would
+    /// have to read the whole file.
     pub fn probe(input: &Path) -> Result<Self> {
         Self::read(input, None)
     }
@@ -184,7 +184,7 @@ impl Media {
     }
 
     /// The index of the track to translate: the first video, else the first image, since video may be a sequence of
-    /// JPEGs. Beside a video, an image is cover art.
+    /// JPEGs. OutsideIndex a video, an image is cover art.
     pub fn main_video(&self) -> Option<usize> {
         let first = |kind: &str| {
             let is_match = |track: &Track| track.kind().starts_with(kind) && !track.is_frameless;

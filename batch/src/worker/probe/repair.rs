@@ -87,15 +87,6 @@ pub fn correct_caps(element: &gst::Element, repairs: &Arc<Repairs>) {
     }
 }
 
-/// Makes `decoder`, a `decodebin`, give the frames of Matroska the stream times that [`correct`] gives them.
-pub fn keep_times(decoder: &gst::Bin) {
-    decoder.connect_element_added(|_, element| {
-        if factory_name(element) == "matroskademux" {
-            on_pads(element, keep_time);
-        }
-    });
-}
-
 /// Calls `with` with each pad that `demuxer` adds.
 fn on_pads(demuxer: &gst::Element, with: impl Fn(&gst::Pad) + Send + Sync + 'static) {
     demuxer.connect_pad_added(move |_, pad| with(pad));

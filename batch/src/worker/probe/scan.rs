@@ -164,7 +164,7 @@ impl Starts {
     }
 }
 
-/// Whether a track with these caps has data at any time.
+/// Whether a track with these caps has continuous data, unlike subtitles.
 fn is_timed(caps: &gst::Caps) -> bool {
     ["video/", "audio/", "meta/"].iter().any(|class| media_type(caps).starts_with(class))
 }

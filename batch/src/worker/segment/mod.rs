@@ -3,7 +3,7 @@
 //! Translates and encodes a segment of a video, or the whole video, into a playable file.
 
 pub mod branch;
-mod formats;
+pub mod formats;
 mod packets;
 pub mod plan;
 pub mod source;

@@ -124,7 +124,7 @@ impl Losses {
         if let Some((before, after)) = formats.filter(|_| of_format) {
             found.extend(losses::of_frames(&before, &after, recipe, encoding));
         }
-        // A size that the preset has chosen is no loss.
+        // A size that the preset has chosen is not a loss.
         let is_own = encoding.before.is_empty();
         let sizes = frames("even", "sink").zip(frames("even", "src")).filter(|_| is_own);
         found.extend(sizes.and_then(|(before, after)| losses::of_crop(&before, &after)));

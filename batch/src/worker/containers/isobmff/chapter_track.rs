@@ -13,7 +13,7 @@ use gst::prelude::*;
 use super::{samples, trak::Trak};
 use crate::worker::containers::{bytes::read_at, chapters::Chapter};
 
-/// The chapters in a `track` of `file`; none if it is no text track, such as one of pictures of the chapters.
+/// The chapters in a `track` of `file`; none if it is not a text track but, for example, one with pictures of the chapters.
 pub fn read(file: &Path, track: Trak<'_>) -> Option<Vec<Chapter>> {
     [&b"text"[..], b"tx3g"].contains(&track.entry()?.code).then_some(())?;
     let file = File::open(file).ok()?;

@@ -2,7 +2,7 @@
 
 //! Edit lists of the MP4 and QuickTime files that `qtmux` of GStreamer 1.22 writes (ISO/IEC 14496-12, section 8.6.6).
 //!
-//! Sound often begins before 0: its first packet only prepares the decoder and is not heard. The muxer takes no time
+//! Sound often begins before 0: its first packet only prepares the decoder and is not heard. The muxer accepts no time
 //! before 0, so all tracks begin later in its file. With these edit lists they begin where they did, and players hide
 //! what lies before 0.
 

@@ -31,7 +31,7 @@ pub fn unread(kind: &[u8], content: &[u8]) -> Vec<Tag> {
     let code = String::from_utf8_lossy(kind.strip_prefix(b"\xA9").unwrap_or(kind));
     let known = NAMES.iter().find(|(code, _)| &code[..] == kind);
     let name = known.map_or(&*code, |(_, name)| name);
-    // The location is no tag. A numbered item has its name in a list of keys.
+    // The location is not a tag. A numbered item has its name in a list of keys.
     let is_known_elsewhere = kind == b"\xA9xyz" || kind[0] == 0;
     let values = match find(content, &[b"data"]) {
         _ if is_known_elsewhere => Vec::new(),

@@ -76,7 +76,7 @@ pub struct Index {
 
 /// What a file has beside its index.
 #[derive(Debug, Default)]
-pub struct Beside {
+pub struct OutsideIndex {
     /// The length that the file would have with its last box complete.
     pub stated_length: u64,
     /// Whether there are metadata in XML, such as those of Sony's cameras.
@@ -90,10 +90,10 @@ impl Index {
     }
 
     /// The same, with what is beside it.
-    pub fn read_all(path: &Path) -> Result<(Self, Beside)> {
+    pub fn read_all(path: &Path) -> Result<(Self, OutsideIndex)> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
-        let (mut index, mut beside) = (None, Beside::default());
+        let (mut index, mut beside) = (None, OutsideIndex::default());
         let (mut has_data, mut is_garbage) = (false, false);
         for found in top_boxes(path)? {
             let is_whole = found.end <= length;
@@ -128,7 +128,7 @@ impl Index {
         (self.start + place(&self.moov, part).start as u64, new)
     }
 
-    /// Whether it describes a track, or is compressed and cannot tell.
+    /// Whether it describes a track, or is compressed, so that this is unknown.
     pub fn has_track(&self) -> bool {
         [b"trak", b"cmov"].iter().any(|kind| find(&self.moov, &[*kind]).is_some())
     }
@@ -138,7 +138,7 @@ impl Index {
         find(&self.moov, &[b"rmra"]).is_some()
     }
 
-    /// Whether the data of a track are in another file: a flag of its data reference tells if they are in this one.
+    /// Whether the data of a track are in another file: a flag of its data reference says whether they are in this one.
     pub fn is_elsewhere(&self) -> bool {
         self.tracks().any(|track| {
             let list = track.find(&[b"mdia", b"minf", b"dinf", b"dref"]).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 //! PCM in MP4 and QuickTime whose description says that each sample has its own time, as ffmpeg writes it for rates above
 //! 65,535 Hz. `qtdemux` of Debian 12 then reads the times from outside of its table and may stop after the first packet,
-//! and outputs A-law one byte at a time. Without that statement, it outputs chunks.
+//! and outputs A-law one byte at a time. Without that claim, it outputs whole chunks.
 
 use super::{boxes::number, index::Index, trak::Trak};
 use crate::worker::pads::probes::Replacement;

@@ -14,7 +14,7 @@ const MAX_RATE: u32 = 0xFF_FFFF;
 
 /// The corrections of the index `moov`.
 pub fn corrections(moov: &[u8]) -> impl Iterator<Item = Change> {
-    // Without a rate, it is that of the codec, or the number of units per second of the track, as with ffmpeg.
+    // A rate of 0 means that of the codec, or the time scale of the track, as ffmpeg writes it.
     let rates = tracks(moov).filter_map(low_rate).map(|rate| change(moov, rate, &[0; 4]));
     rates.chain(tracks(moov).filter_map(opus).map(|fields| {
         // The samples to skip at the start, the rate of the input and the gain.

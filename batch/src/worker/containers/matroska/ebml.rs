@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use crate::worker::containers::bytes::big_endian;
 
-/// An element without meaning.
+/// An element that only fills space.
 pub const VOID: u32 = 0xEC;
 
 /// The id of the element at the start of `bytes`, including the length marker, the size of its data if that is known

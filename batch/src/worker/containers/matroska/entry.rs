@@ -51,7 +51,7 @@ pub const CODEC_ELEMENTS: [u32; 5] =
 /// language and of descriptions that can be spoken.
 const KEPT_ELEMENTS: [u32; 3] = [0x22_B59D, 0x55AE, 0x55AD];
 
-/// What a track is encoded in.
+/// The codec of a track.
 #[derive(Clone, Debug)]
 pub struct Codec {
     /// Its name in Matroska.
@@ -90,7 +90,7 @@ impl Codec {
         self.id != "A_WAVPACK4"
     }
 
-    /// Whether it is of subtitles that `matroskamux` does not write, or not as they are.
+    /// Whether it is a codec of subtitles that `matroskamux` cannot write unchanged.
     pub fn is_rewritten(&self) -> bool {
         let own = ["S_TEXT/", "S_ASS", "S_SSA", "S_KATE"];
         self.id.starts_with("S_") && !own.iter().any(|own| self.id.starts_with(own))
@@ -169,7 +169,7 @@ impl Entry {
         if self.codec.has_known_delay() { [self.delay, zero] } else { [zero, self.delay] }
     }
 
-    /// Whether a track that has no stream id, since nothing can decode it, and this media type may be this one.
+    /// Whether this may be the entry of a track with this media type that has no stream id, since nothing can decode it.
     pub fn may_be(&self, kind: &str) -> bool {
         match self.kind {
             AUDIO => kind.starts_with("audio/"),

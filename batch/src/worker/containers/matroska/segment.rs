@@ -84,8 +84,8 @@ impl Segment {
             if id == SEGMENT {
                 return Ok(Self { file, data, end: size.map(|size| data + size) });
             }
-            ensure!(at < 1 << 16, "no Matroska");
-            at = data + size.context("no Matroska")?;
+            ensure!(at < 1 << 16, "not a Matroska file");
+            at = data + size.context("not a Matroska file")?;
         }
     }
 

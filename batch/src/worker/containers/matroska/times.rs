@@ -40,8 +40,8 @@ pub struct Times {
 }
 
 impl Times {
-    /// The times of `file` with these `extras`; `None` if it cannot be read. To find those of ProRes takes long, so they
-    /// are left out without `progress`, which is called meanwhile.
+    /// The times of `file` with these `extras`; `None` if it cannot be read. Finding those of ProRes takes long, so they
+    /// are only read with `progress`, which is called meanwhile.
     pub fn of(file: &Path, extras: &Extras, progress: Option<&mut dyn FnMut()>) -> Option<Self> {
         let mut segment = Segment::open(File::open(file).ok()?).ok()?;
         let mut times = Self::default();

@@ -49,7 +49,7 @@ pub fn sections(packets: &[Packet<'_>], ids: &[u16]) -> Vec<Section> {
         let id = packet.id();
         let bytes = begun.entry(id).or_default();
         let mut payload = Reader(packet.payload());
-        // A pointer to the first section that starts in the packet is before the end of the last one.
+        // If a section starts in the packet, a pointer to it comes first, and then the end of the previous section.
         let rest = match packet.is_start() {
             true => payload.big(1).and_then(|pointer| payload.take(pointer)).unwrap_or_default(),
             false => payload.0,
