@@ -40,6 +40,10 @@ pub const MAX_SIDE: i64 = 8192;
 /// The largest number of threads in any option: that of the filter's `threads`.
 const MAX_THREADS: i64 = 1024;
 
+/// The largest number of channels in any option, and of blocks or layers: more need the memory of many machines.
+const MAX_CHANNELS: i64 = 1024;
+const MAX_LAYERS: i64 = 64;
+
 /// Options of `train`.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 #[command(mut_args(with_negative_numbers))]

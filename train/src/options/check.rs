@@ -4,7 +4,10 @@
 
 use anyhow::{Result, ensure};
 
-use super::{BestBy, LrPolicy, MAX_SIDE, MAX_THREADS, TrainOptions, given::check_numbers};
+use super::{
+    BestBy, LrPolicy, MAX_CHANNELS, MAX_LAYERS, MAX_SIDE, MAX_THREADS, TrainOptions,
+    given::check_numbers,
+};
 use crate::{
     data::{jitter::JitterRange, view::Preprocess},
     net::{
@@ -36,6 +39,15 @@ impl TrainOptions {
             ("--ngf", self.ngf()),
         ] {
             at_least_one(name, value)?;
+        }
+        for (name, value, most) in [
+            ("--width", self.width, MAX_CHANNELS),
+            ("--ndf", self.ndf, MAX_CHANNELS),
+            ("--ngf", self.ngf(), MAX_CHANNELS),
+            ("--blocks", self.blocks, MAX_LAYERS),
+            ("--n-layers-d", self.n_layers_d, MAX_LAYERS),
+        ] {
+            at_most(name, value, most)?;
         }
         more_than_zero("--init-gain", self.init_gain)?;
         ensure!(self.norm_d() != Norm::Frozen, "--norm-d frozen: only generators can be frozen");
@@ -397,6 +409,8 @@ mod tests {
             ("--lambda-nce -1", "--lambda-nce is -1", "0 or more"),
             ("--lambda-nce 1 --net-g unet_256", "--lambda-nce is 1", "--net-g"),
             ("--batch-size 0", "--batch-size is 0", "at least 1"),
+            ("--blocks 1000000", "--blocks is 1000000", "at most 64"),
+            ("--net-g unet_256 --ngf 5000", "--ngf is 5000", "at most 1024"),
             ("--max-dataset-size 0", "--max-dataset-size is 0", "at least 1"),
             ("--seed 9223372036854775808", "--seed is 9223372036854775808", "9223372036854775807"),
             ("--warmup 9223372036854775808", "--warmup is", "at most 9223372036854775807"),
