@@ -2,7 +2,9 @@
 
 //! JPEG files (ITU-T T.81): codings that cannot be decoded, and damage that the image crate does not report.
 
-use anyhow::{Result, bail};
+use std::borrow::Cow;
+
+use anyhow::bail;
 use img_parts::{
     Bytes,
     jpeg::{
@@ -17,10 +19,13 @@ use crate::{
     worker::{containers::bytes::Reader, pipeline::decoder_errors},
 };
 
+/// The marker of the end of an image (EOI).
+const END: [u8; 2] = [0xFF, 0xD9];
+
 pub const VIDEO_LOST: &str = "the video in the same file is left out";
 
 /// Fails if no decoder here supports the coding of a JPEG, and reports what is wrong with it.
-pub fn check(file: &[u8], say: Say) -> Result<()> {
+pub fn check(file: &[u8], say: Say) -> anyhow::Result<()> {
     let jpeg = Jpeg::from_bytes(Bytes::copy_from_slice(file)).ok();
     let segments = jpeg.as_ref().map_or(&[][..], |jpeg| jpeg.segments());
     if let Some((coding, how)) = segments.iter().find_map(unsupported) {
@@ -61,28 +66,46 @@ fn damage(file: &[u8]) -> Option<String> {
     decoder_errors::notice(true, "parts of it may be wrong")
 }
 
+/// Ends a truncated image with the end marker, after its last complete part: the decoder of the image crate otherwise
+/// refuses some.
+pub fn complete(file: &mut Cow<'_, [u8]>) {
+    if let Err(complete) = end(file) {
+        file.to_mut().truncate(complete);
+        file.to_mut().extend(END);
+    }
+}
+
 /// Whether a video follows the image, as phones write it.
 pub fn has_video(file: &[u8]) -> bool {
     let image = image(file).unwrap_or(file);
     file[image.len()..].windows(4).any(|kind| kind == b"ftyp")
 }
 
-/// The image without what follows its end marker (EOI), such as a video; `None` if it has none, which the decoder
-/// tolerates.
+/// The image without what follows its end marker, such as a video; `None` if it has none, which the decoder tolerates.
 fn image(file: &[u8]) -> Option<&[u8]> {
+    end(file).ok().map(|end| &file[..end])
+}
+
+/// Where the image ends with its end marker; the error is the end of what is complete of a truncated one.
+fn end(file: &[u8]) -> Result<usize, usize> {
     let mut at = 2;
     loop {
         // Pixel data cannot contain markers but those to restart, and a 0 after 0xFF (section F.1.2.3).
-        at += file
-            .get(at..)?
+        let rest = file.get(at..).unwrap_or_default();
+        let marker = rest
             .windows(2)
-            .position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF | 0xD0..=0xD7))?;
-        at += match file[at + 1] {
-            0xD9 => return file.get(..at + 2),
-            // Without a length.
-            0x01 | 0xD8 => 2,
-            _ => 2 + Reader::at(file, at + 2).big(2)? as usize,
-        };
+            .position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF | 0xD0..=0xD7));
+        let marker = at + marker.ok_or(file.len())?;
+        at = marker
+            + match file[marker + 1] {
+                0xD9 => return Ok(marker + 2),
+                // Without a length.
+                0x01 | 0xD8 => 2,
+                _ => 2 + Reader::at(file, marker + 2).big(2).ok_or(marker)? as usize,
+            };
+        if at > file.len() {
+            return Err(marker);
+        }
     }
 }
 

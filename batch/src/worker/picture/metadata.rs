@@ -34,6 +34,7 @@ impl Metadata {
     /// The metadata of the first image in a TIFF.
     pub fn of_tiff(bytes: &[u8], say: Say) -> Self {
         let exif = exif::of_tiff(bytes);
+        // The EXIF crate does not read BigTIFF.
         if exif.is_none() && tiff::has_exif(bytes) {
             send_notice(say, EXIF_LOST);
         }

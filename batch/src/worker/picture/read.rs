@@ -2,7 +2,7 @@
 
 //! Reads still images of any format.
 
-use std::{fs, io::Cursor, path::Path};
+use std::{borrow::Cow, fs, io::Cursor, path::Path};
 
 use anyhow::{Context, Result, anyhow};
 use image::{
@@ -47,11 +47,15 @@ pub fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     if is_image(bytes) {
         return heif::read(bytes, say);
     }
-    let reader = reader(bytes, input)?;
-    let format = reader.format().context("is not an image, or too damaged to be recognised")?;
+    let format = reader(bytes, input)?.format();
+    let format = format.context("is not an image, or too damaged to be recognised")?;
+    let mut bytes = Cow::Borrowed(bytes);
     if format == ImageFormat::Jpeg {
-        jpeg::check(bytes, say)?;
+        jpeg::check(&bytes, say)?;
+        jpeg::complete(&mut bytes);
     }
+    let bytes = &*bytes;
+    let reader = reader(bytes, input)?;
     if is_animated(Cursor::new(bytes), format).unwrap_or(false) {
         send_notice(say, "is animated, but only its first frame is translated");
     }
@@ -62,14 +66,14 @@ pub fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
             (pixels, orientation, Metadata::of_tiff(bytes, say))
         }
         None => {
-            let damaged = |error| fault_of(error, bytes, format);
-            let mut decoder = reader.into_decoder().map_err(damaged)?;
+            let fault = |error| fault_of(error, bytes, format);
+            let mut decoder = reader.into_decoder().map_err(fault)?;
             let metadata = match is_tiff {
                 true => Metadata::of_tiff(bytes, say),
                 false => Metadata::of(&mut decoder).completed(bytes, format, say),
             };
             let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-            (DynamicImage::from_decoder(decoder).map_err(damaged)?, orientation, metadata)
+            (DynamicImage::from_decoder(decoder).map_err(fault)?, orientation, metadata)
         }
     };
     // The decoder does not know the prefix.

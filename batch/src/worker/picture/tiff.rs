@@ -4,7 +4,7 @@
 
 use std::io::Cursor;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use image::{DynamicImage, metadata::Orientation};
 use tiff::{
     decoder::{Decoder, ifd::Value},
@@ -47,7 +47,8 @@ const LOST: [(Tag, &str); 2] = [
     (Tag::Unknown(33_723), "IPTC record is"),
 ];
 /// Fields that only EXIF has.
-const OF_EXIF: [Tag; 4] = [Tag::ExifDirectory, Tag::GpsDirectory, Tag::Make, Tag::Model];
+const OF_EXIF: [Tag; 5] =
+    [Tag::ExifDirectory, Tag::GpsDirectory, Tag::Make, Tag::Model, Tag::Software];
 const XMP: Tag = Tag::Unknown(700);
 
 /// Data of a TIFF besides its first picture.
@@ -78,7 +79,8 @@ pub fn is_big(bytes: &[u8]) -> bool {
 
 /// Decodes a picture with a palette, or in Y'CbCr without JPEG; `None` for others, which the image crate decodes.
 pub fn decoded(bytes: &[u8]) -> Result<Option<Decoded>> {
-    let mut tiff = Tiff::new(Cursor::new(bytes))?;
+    let damaged = |error| anyhow!("is damaged: {error}");
+    let mut tiff = Tiff::new(Cursor::new(bytes)).map_err(damaged)?;
     let colorimetry = match number(&mut tiff, Tag::PhotometricInterpretation) {
         Some(PALETTE) => String::new(),
         Some(YCBCR) if number(&mut tiff, Tag::Compression) != Some(JPEG) => {
