@@ -4,7 +4,7 @@
 
 use crate::common::{
     Place,
-    ffmpeg::{self, BARS, first_frame, make, streams},
+    ffmpeg::{self, BARS, H264, first_frame, make, streams},
 };
 
 /// 10-bit H.265 with this transfer function, and more parameters of x265.
@@ -137,6 +137,32 @@ fn check(output: &std::path::Path, expected: [u8; 3], says_colour: bool) {
 }
 
 /// ffmpeg writes such files from JPEGs; without a matrix GStreamer 1.22 takes them for limited range.
+/// Players trust the frames more than the container.
+#[test]
+fn frames_of_prores_state_their_colour() {
+    let Some(place) = Place::of_ffmpeg("colour of ProRes") else { return };
+    let tags = "-vf setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709 -color_primaries bt709 \
+                -color_trc bt709 -colorspace bt709";
+    make(&place.input("a.mp4"), &[BARS, H264, tags].join(" "));
+    place.run(&["in", "--preset", "prores"]);
+    let video = &streams(&place.out("a.mov"))[0];
+    for field in ["color_space", "color_transfer", "color_primaries"] {
+        assert_eq!(video.text(field), "bt709", "{field}");
+    }
+}
+
+/// The default of H.264; GStreamer only reads it from caps with a colorimetry.
+#[test]
+fn chroma_stays_left() {
+    let Some(place) = Place::of_ffmpeg("position of chroma") else { return };
+    make(&place.input("a.mp4"), &[BARS, H264].join(" "));
+    for preset in ["web", "archive", "hevc"] {
+        place.run(&["in", "--preset", preset]);
+        let video = &streams(&place.out("a.mp4"))[0];
+        assert_eq!(video.text("chroma_location"), "left", "{preset}");
+    }
+}
+
 #[test]
 fn full_range_stays_full() {
     let Some(place) = Place::of_ffmpeg("full range") else { return };

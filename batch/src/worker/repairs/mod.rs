@@ -5,5 +5,6 @@
 pub mod av1;
 pub mod decode_times;
 mod packed_mpeg4;
+pub mod prores;
 pub mod shared_times;
 pub mod wave_header;

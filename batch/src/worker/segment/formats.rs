@@ -111,7 +111,7 @@ const PLANES_OF_RGB: [(VideoFormat, VideoFormat); 3] = [
 /// Corrects caps of raw video at `pad`. Pixels of width 0, as from an AVI without a pixel density, become square.
 /// Y'CbCr of unknown range, as in many WebM files, gets limited range, where GStreamer assumes full range. Full range
 /// with an unknown matrix, which GStreamer 1.22 ignores altogether, gets the default matrix. So does grey, whose contrast
-/// it otherwise reduces.
+/// it otherwise reduces. Where caps say nothing, the default is added: without it GStreamer ignores the position of chroma.
 pub fn correct_caps(pad: &gst::Pad) {
     on_caps(pad, |caps| {
         let mut corrected = caps.clone();
@@ -146,6 +146,7 @@ pub fn correct_caps(pad: &gst::Pad) {
             None if known.range() == VideoColorRange::Unknown => {
                 (VideoColorRange::Range16_235, known)
             }
+            None if !fields.has_field("colorimetry") => (known.range(), known),
             None => return Some(corrected),
         };
         let usual = VideoColorimetry::new(range, known.matrix(), of.transfer(), of.primaries());

@@ -30,6 +30,7 @@ use crate::{
         },
         pipeline::fault,
         probe::{Track, losses},
+        repairs::prores,
     },
 };
 
@@ -76,6 +77,9 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
     keep_depth(&chain.part("decoded-convert")?, &chain.part("decoded-format")?, &format)?;
     keep_range(&chain.part("convert")?, &format)?;
     keep_range(&chain.part("decoded-convert")?, &chain.part("decoded-format")?)?;
+    if encoding.encoder_name().contains("prores") {
+        prores::state_colour(&chain.src()?);
+    }
     if let Some(element) = element_of(&chain, encoding) {
         if tone_map.is_none() {
             hdr::write_metadata(&element, &track.caps)?;
