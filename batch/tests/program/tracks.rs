@@ -130,17 +130,21 @@ fn a_track_of_noise_costs_no_other_track() {
     }
 }
 
-/// The muxer refuses what the encoder outputs, not the other track.
 #[test]
-fn a_refused_encoder_costs_no_other_track() {
+fn an_encoder_that_the_container_refuses_costs_no_track() {
     let Some(place) = Place::of_ffmpeg("a refused encoder") else { return };
     let codecs = "-c:v libvpx -map 0 -map 1 -map 2 -c:a:0 aac -c:a:1 libopus";
     make(&place.path("in/a.mkv"), &[BARS, TONE, OTHER_TONE, codecs].join(" "));
     let said = place.run(&["in", "--container", "webm", "--audio-encoder", "lamemp3enc"]);
-    assert!(said.contains("note: in/a.mkv: track 2, MPEG-4 AAC, is left out: "), "{said}");
+    let note = "note: in/a.mkv: track 2, MPEG-4 AAC, is re-encoded as Opus, WebM cannot hold that of --audio-encoder: ";
+    assert!(said.contains(note), "{said}");
     assert_eq!(said.matches("note: ").count(), 1, "{said}");
-    let codecs: Vec<_> = streams(&place.out("a.webm")).into_iter().map(|s| s.codec).collect();
-    assert_eq!(codecs, ["vp9", "opus"]);
+    let codecs = |name| streams(&place.out(name)).into_iter().map(|stream| stream.codec);
+    assert_eq!(codecs("a.webm").collect::<Vec<_>>(), ["vp9", "opus", "opus"]);
+    // One that it accepts is used, and named.
+    let said = place.run(&["in", "--container", "webm", "--audio-encoder", "vorbisenc"]);
+    assert!(said.contains("track 2, MPEG-4 AAC, is re-encoded as Vorbis: "), "{said}");
+    assert_eq!(codecs("a.webm").collect::<Vec<_>>(), ["vp9", "vorbis", "opus"]);
 }
 
 /// Its header in MP4 is not that of Ogg, which Matroska's muxer expects.

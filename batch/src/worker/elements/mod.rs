@@ -62,6 +62,12 @@ pub fn accepted_caps(description: &str) -> Option<gst::Caps> {
     Some(elements.static_pad("sink")?.query_caps(None))
 }
 
+/// The caps that elements can output, given in the same way.
+pub fn output_caps(description: &str) -> Option<gst::Caps> {
+    let elements = gst::parse::bin_from_description(description, true).ok()?;
+    Some(elements.static_pad("src")?.query_caps(None))
+}
+
 /// Adds an element to a running pipeline.
 pub fn add(pipeline: &gst::Pipeline, element: &gst::Element) -> Result<()> {
     pipeline.add(element)?;

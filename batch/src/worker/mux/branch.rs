@@ -12,12 +12,14 @@ use super::subtitles;
 use crate::{
     container::Container,
     lock::lock,
+    options::Recipe,
     protocol::Setup,
     worker::{
         elements::{
             accepted_caps,
-            caps::{WEBVTT, field, is_raw, is_text, with_field},
+            caps::{WEBVTT, codec_name, field, is_raw, is_text, with_field},
             chain::Chain,
+            output_caps,
         },
         muxer::{Muxer, WITHOUT_LAYOUT},
         pads::probes::{on_buffers, on_caps},
@@ -34,7 +36,7 @@ const USUAL: [u64; 6] = [0x007, 0x033, 0x037, 0x03F, 0x13F, 0xC3F];
 /// Encodes decoded audio with the same number of channels, or as many as the encoder takes, for any layout.
 pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
     let channels = track.channels();
-    let own = setup.recipe.audio_encoder.clone();
+    let own = own_encoder(&setup.recipe, muxer);
     // Raw audio stays raw if the container accepts any raw format.
     let raw = muxer.raw_audio().filter(|_| own.is_none() && is_raw(&track.caps));
     let is_still_raw = raw.is_some();
@@ -42,7 +44,9 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
     let layout = if loses_layout { format!("{WITHOUT_LAYOUT} !") } else { String::new() };
     let encoder = match raw {
         Some(caps) => format!("capsfilter caps=\"{caps}\""),
-        None => own.unwrap_or_else(|| muxer.container.audio_encoder(channels).0),
+        None => {
+            own.map_or_else(|| muxer.container.audio_encoder(channels).0, |(encoder, _)| encoder)
+        }
     };
     let accepted = accepted_caps(&encoder);
     let exact = match accepted.and_then(|accepted| nearest(&accepted, "channels", channels)) {
@@ -67,6 +71,16 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
         give_layout(&chain.pad("interleaved", "src")?, encoder.contains("aac"));
     }
     Ok(chain)
+}
+
+/// The encoder of --audio-encoder and its codec, if the container accepts what it outputs.
+pub fn own_encoder(recipe: &Recipe, muxer: &Muxer) -> Option<(String, String)> {
+    let encoder = recipe.audio_encoder.clone()?;
+    let mut caps = output_caps(&encoder)?;
+    muxer.pad_for(&caps)?;
+    caps.fixate();
+    let codec = codec_name(&caps);
+    Some((encoder, codec))
 }
 
 /// The value of `field` in `accepted` that is nearest to `wanted`; `None` if there is none, or `wanted` is 0.

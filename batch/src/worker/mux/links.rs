@@ -127,7 +127,7 @@ impl Links<'_> {
             Action::Copy(how) => self.muxer.link(&queued, how)?,
             Action::Encode => {
                 let branch = branch::audio(self.setup, self.muxer, track)?;
-                let how = self.muxer.require(&branch.caps, "use another --audio-encoder")?;
+                let how = self.muxer.require(&branch.caps, "use another --container")?;
                 self.link_branch(number, &queued, &branch, &how)?
             }
             Action::PlainText(how) => {

@@ -59,7 +59,7 @@ impl Mapping {
             }
             let refusals: Vec<_> = refused.iter().filter(|(other, _)| *other == i).collect();
             let cause = refusals.last().map(|(_, cause)| cause.as_str());
-            let (action, notice) = action(track, muxer, refusals.len(), cause);
+            let (action, notice) = action(track, muxer, recipe, refusals.len(), cause);
             let codec = codec_name(&track.caps);
             notices.extend(notice.map(|what| format!("track {}, {codec}, {what}", i + 1)));
             action
@@ -123,6 +123,7 @@ impl<'a> Wanted<'a> {
 fn action(
     track: &Track,
     muxer: &Muxer,
+    recipe: &Recipe,
     refusals: usize,
     cause: Option<&str>,
 ) -> (Action, Option<String>) {
@@ -149,7 +150,7 @@ fn action(
         return (Action::Drop, Some(what));
     }
     if track.is_audio() && refusals < 2 {
-        let what = format!("is re-encoded as {}: {because}", encoded(track, muxer));
+        let what = format!("is re-encoded as {}: {because}", encoded(track, muxer, recipe));
         return (Action::Encode, Some(what));
     }
     let plain = gst::Caps::builder("text/x-raw").field("format", "utf8").build();
@@ -203,11 +204,18 @@ fn left_out(track: &Track, is_opaque: bool, cause: Option<&str>) -> Option<Strin
 }
 
 /// What audio is re-encoded as, and what that loses.
-fn encoded(track: &Track, muxer: &Muxer) -> String {
-    if !is_raw(&track.caps) || muxer.raw_audio().is_none() {
-        let (encoder, codec) = muxer.container.audio_encoder(track.channels());
+fn encoded(track: &Track, muxer: &Muxer, recipe: &Recipe) -> String {
+    let own = branch::own_encoder(recipe, muxer);
+    let is_refused = own.is_none() && recipe.audio_encoder.is_some();
+    let refused = || format!("{} cannot hold that of --audio-encoder", muxer.container.name());
+    if own.is_some() || !is_raw(&track.caps) || muxer.raw_audio().is_none() {
+        let (encoder, codec) = own.unwrap_or_else(|| {
+            let (encoder, codec) = muxer.container.audio_encoder(track.channels());
+            (encoder, codec.to_owned())
+        });
         let reductions = branch::reductions(&encoder, track).into_iter();
-        return iter::once(codec.to_owned()).chain(reductions).collect::<Vec<_>>().join(", ");
+        let all = iter::once(codec).chain(is_refused.then(refused)).chain(reductions);
+        return all.collect::<Vec<_>>().join(", ");
     }
     let loss = match muxer.loses_layout(&track.caps) {
         true => format!(" and {LOSES_LAYOUT}"),
