@@ -16,6 +16,19 @@ pub fn create_folder(folder: &Path) -> Result<()> {
         .map_err(|error| anyhow!("cannot create {}: {}", folder.display(), describe(&error)))
 }
 
+/// Fails if no file can be created in a folder.
+pub fn ensure_writable(folder: &Path) -> Result<()> {
+    let file = folder.join(format!(".cyclegan-batch-{}", std::process::id()));
+    let created = fs::File::create_new(&file);
+    let _ = fs::remove_file(&file);
+    match created {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(anyhow!("cannot create files in {}: {}", folder.display(), describe(&error)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Where an output in MP4 or QuickTime is written until its index is complete, which precedes it in the file.
 pub fn before_index(unfinished: &Path) -> PathBuf {
     unfinished.with_added_extension("faststart")

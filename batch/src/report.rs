@@ -4,7 +4,11 @@
 //!
 //! It is made from the records in the output folder, so it includes what other machines and earlier runs did.
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Result, ensure};
 use cyclegan_output::{
@@ -14,7 +18,7 @@ use cyclegan_output::{
 
 use crate::{
     entry::{OWN_FOLDER, Recorded, State, count_states},
-    files::create_folder,
+    files::{create_folder, ensure_writable},
     item::Item,
     text::{counted, shown},
 };
@@ -29,10 +33,21 @@ struct Row {
 /// Fails if the page cannot be written, rather than after hours of work. A dry run creates no folder for it.
 pub fn check(path: &Path, is_dry: bool) -> Result<()> {
     ensure!(!path.is_dir(), "--report {}: a folder, expected a file", path.display());
+    // A device or a pipe would be replaced.
+    let is_new_or_file = path.metadata().map_or(true, |found| found.is_file());
+    ensure!(is_new_or_file, "--report {}: a device or a pipe, expected a file", path.display());
+    let path = target(path);
+    let folder = path.parent().unwrap_or(&path);
     match is_dry {
         true => Ok(()),
-        false => create_folder(path.parent().unwrap_or(path)),
+        false => create_folder(folder).and_then(|()| ensure_writable(folder)),
     }
+}
+
+/// The file itself if `path` is a link to it.
+fn target(path: &Path) -> PathBuf {
+    let absolute = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.canonicalize().unwrap_or_else(|_| absolute())
 }
 
 /// Writes the page on `items`, or on all records in the output folder `out` if there are none.
@@ -41,10 +56,10 @@ pub fn write(path: &Path, out: &Path, items: &[Item]) -> Result<()> {
     let lock = File::create(out.join(OWN_FOLDER).join("report.lock"));
     let _held = lock.and_then(|file| file.lock().map(|()| file));
     let rows: Vec<Row> = match items.is_empty() {
-        true => Recorded::all(out).into_iter().map(Row::of_record).collect(),
+        true => Recorded::all(out)?.into_iter().map(Row::of_record).collect(),
         false => items.iter().map(|item| Row::of_item(out, item)).collect(),
     };
-    write_atomically_with(path, |file| {
+    write_atomically_with(&target(path), |file| {
         file.write_all(page::begin("cyclegan-batch", None).as_bytes())?;
         file.write_all(summary(&rows).as_bytes())?;
         rows.iter().try_for_each(|row| row.write(file))?;
@@ -104,6 +119,8 @@ impl Row {
 }
 
 fn summary(rows: &[Row]) -> String {
+    let mut recorded = rows.iter().filter_map(|row| row.recorded.as_ref());
+    let has_thumbnails = recorded.any(Recorded::has_thumbnails);
     let states = rows.iter().filter_map(|row| Some(&row.recorded.as_ref()?.state));
     let [done, failed, translating, _] = count_states(states);
     let failed = failed + rows.iter().filter(|row| row.problem.is_some()).count() as u64;
@@ -115,9 +132,9 @@ fn summary(rows: &[Row]) -> String {
     ];
     let rows = rows.iter().filter(|(_, count)| *count > 0);
     let rows = rows.map(|(name, count)| format!("<tr><th>{name}</th><td>{count}</td></tr>"));
-    let legend = match done {
-        0 => "",
-        _ => "<p>Thumbnails: the input above, the output below.</p>",
+    let legend = match has_thumbnails {
+        true => "<p>Thumbnails: the input above, the output below.</p>",
+        false => "",
     };
     format!("{legend}<table>{}</table>", rows.collect::<String>())
 }

@@ -113,6 +113,6 @@ fn status(options: &Options, destination: &Destination) -> Result<ExitCode> {
         report::check(report, false)?;
         report::write(report, out, &items)?;
     }
-    status::print(out, &items, options.json);
+    status::print(out, &items, options.json)?;
     Ok(ExitCode::SUCCESS)
 }

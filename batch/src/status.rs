@@ -8,6 +8,7 @@ use std::{
     path::Path,
 };
 
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,9 +17,9 @@ use crate::{
     text::{and_counts, shown},
 };
 
-/// Prints the state of the outputs in `out`, and how many of `items` have not started.
-pub fn print(out: &Path, items: &[Item], as_json: bool) {
-    let recorded = Recorded::all(out);
+/// Prints the state of the outputs in `out`, and how many of `items` have not started. Fails if the records cannot be read.
+pub fn print(out: &Path, items: &[Item], as_json: bool) -> Result<()> {
+    let recorded = Recorded::all(out)?;
     let line = |record| match as_json {
         true => Some(object(record).to_string()),
         false => line(out, record),
@@ -34,10 +35,12 @@ pub fn print(out: &Path, items: &[Item], as_json: bool) {
     if as_json {
         let summary = json!({"event": "summary", "done": done, "failed": failed, "translating": translating,
                              "unfinished": unfinished, "not_started": waiting});
-        return say(&summary.to_string());
+        say(&summary.to_string());
+        return Ok(());
     }
     let more = and_counts(&[(unfinished, "unfinished"), (waiting, "not started")]);
     say(&format!("{done} done, {failed} failed, {translating} being translated{more}"));
+    Ok(())
 }
 
 /// The line for an item that cannot be translated.

@@ -25,7 +25,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use cyclegan_output::{rename, write_atomically};
 
 use crate::{
-    files::{create_folder, describe, remove_unfinished},
+    files::{create_folder, describe, ensure_writable, remove_unfinished},
     item::Item,
 };
 pub use fingerprint::{Fingerprint, hash_of_model};
@@ -109,7 +109,7 @@ impl Entry {
     }
 
     /// The number of frames of the output, if it is finished. First completes the last step of a run that was killed
-    /// before it. Fails if the output would replace a file of another origin.
+    /// before it. Fails if the output would replace a file of another origin, or cannot be created.
     pub fn finished(&self, overwrite: bool) -> Result<Option<u64>> {
         let mut is_ours = false;
         if let Some(record) = read_json::<Record>(&self.folder.join(RECORD)) {
@@ -142,8 +142,9 @@ impl Entry {
                 self.output.display()
             );
         }
-        // An earlier failure no longer applies.
         if self.is_writer() {
+            ensure_writable(self.output.parent().unwrap_or(Path::new("")))?;
+            // An earlier failure no longer applies.
             let _ = fs::remove_file(self.folder.join(FAILURE));
         }
         Ok(None)

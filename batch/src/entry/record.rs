@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
 use cyclegan_output::write_atomically;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ use super::{
     lock::{Holder, Lock, host},
     paths::Paths,
 };
-use crate::{item::Item, text::shown};
+use crate::{files::unreadable, item::Item, text::shown};
 
 pub(super) const RECORD: &str = "record.json";
 pub(super) const FAILURE: &str = "failure.json";
@@ -114,12 +114,14 @@ pub fn failed_since(out: &Path, item: &Item, since: SystemTime) -> Option<String
 
 impl Recorded {
     /// All records of the output folder `out`, sorted by output.
-    pub fn all(out: &Path) -> Vec<Self> {
-        let folders = fs::read_dir(out.join(OWN_FOLDER)).into_iter().flatten().flatten();
+    pub fn all(out: &Path) -> Result<Vec<Self>> {
+        let own = out.join(OWN_FOLDER);
+        let folders = fs::read_dir(&own).map_err(|error| anyhow!(unreadable(&own, &error)));
+        let folders = folders.with_context(|| own.display().to_string())?.flatten();
         let mut all: Vec<Self> =
             folders.filter_map(|folder| Self::read(folder.path(), out)).collect();
         all.sort_by_key(|record| (record.paths.output.clone(), record.paths.input.clone()));
-        all
+        Ok(all)
     }
 
     pub fn of(out: &Path, item: &Item) -> Option<Self> {
@@ -155,9 +157,13 @@ impl Recorded {
         path.map_or_else(|| "?".to_owned(), |path| shown(path))
     }
 
+    pub fn has_thumbnails(&self) -> bool {
+        matches!(self.state, State::Done { .. }) && self.folder.join(THUMBNAILS).is_file()
+    }
+
     pub fn thumbnails(&self) -> Option<String> {
-        let is_done = matches!(self.state, State::Done { .. });
-        is_done.then(|| fs::read_to_string(self.folder.join(THUMBNAILS)).ok()).flatten()
+        let read = || fs::read_to_string(self.folder.join(THUMBNAILS)).ok();
+        self.has_thumbnails().then(read).flatten()
     }
 }
 

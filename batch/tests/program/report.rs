@@ -66,6 +66,20 @@ fn the_page_names_outputs_and_explains_only_thumbnails_that_are_there() {
     assert!(second.contains("<h2>a.bmp → a.png</h2>") && second.contains("Thumbnails"), "{second}");
 }
 
+#[cfg(unix)]
+#[test]
+fn the_page_replaces_only_files() {
+    let place = Place::new();
+    RgbImage::new(32, 32).save(place.path("in/a.bmp")).unwrap();
+    fs::write(place.path("page.html"), "").unwrap();
+    std::os::unix::fs::symlink("page.html", place.path("link.html")).unwrap();
+    place.run(&["in", "--report", "link.html"]);
+    assert!(place.path("link.html").is_symlink());
+    assert!(fs::read_to_string(place.path("page.html")).unwrap().contains("a.bmp"));
+    let said = place.said(&["in", "--report", "/dev/null"]);
+    assert!(said.contains("--report /dev/null: a device or a pipe, expected a file"), "{said}");
+}
+
 /// The thumbnails of a report, in its order.
 fn thumbnails(place: &Place) -> Vec<RgbImage> {
     let page = fs::read_to_string(place.path("report.html")).unwrap();
