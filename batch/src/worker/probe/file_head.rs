@@ -45,6 +45,7 @@ impl<'a> FileHead<'a> {
         let has_track = index.as_ref().is_some_and(Index::has_track);
         // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
         ensure!(!index.as_ref().is_some_and(Index::is_reference), fault::REFERENCE);
+        ensure!(has_track || !index::is_media_segment(&head), fault::MEDIA_SEGMENT);
         ensure!(has_track || !index::is_isobmff(&head), fault::NO_INDEX);
         if let Some(cause) = unread::known(&head) {
             bail!(cause);

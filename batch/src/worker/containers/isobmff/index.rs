@@ -158,6 +158,11 @@ pub fn is_isobmff(head: &[u8]) -> bool {
     brand(head).is_some()
 }
 
+/// Whether a file starts like a media segment of a stream (ISO/IEC 14496-12, section 8.16), whose index is elsewhere.
+pub fn is_media_segment(head: &[u8]) -> bool {
+    matches!(head.get(4..8), Some(b"styp" | b"moof" | b"sidx"))
+}
+
 /// Whether a file has the brand of QuickTime, or none.
 pub fn is_quicktime(head: &[u8]) -> bool {
     brand(head).is_none_or(|brand| brand == b"qt  ")
