@@ -15,17 +15,9 @@ use crate::{
     container::Container,
     protocol::Setup,
     worker::{
-        elements::{
-            add,
-            caps::{field, is_text, with_field},
-            chain::Chain,
-            discard, make, pad, wide_queue,
-        },
+        elements::{add, caps::is_text, chain::Chain, discard, make, pad, wide_queue},
         muxer::{MuxPad, Muxer},
-        pads::{
-            probes::on_caps,
-            window::{Window, nanoseconds, place},
-        },
+        pads::window::{Window, nanoseconds, place},
         pipeline::{
             Pipeline,
             fault::{NO_DATA, TrackFault, track_name},
@@ -113,9 +105,6 @@ impl Links<'_> {
         let audio = AudioObservations::default();
         if track.is_audio() {
             let is_copied = matches!(action, Action::Copy(_));
-            if is_copied {
-                complete_channels(&start, &track.caps);
-            }
             // `matroskamux` of GStreamer 1.26 accepts the change but only writes the initial format.
             audio.watch_form(&queue, is_copied && container != Container::Ts)?;
             // `avidemux` of GStreamer 1.22 halves the times of mono ADPCM. Encoders count its samples instead.
@@ -182,14 +171,4 @@ impl Links<'_> {
         let linked = LinkedTrack { number, action: action.clone(), caps, pad, passed, audio };
         self.observations.linked.push(linked);
     }
-}
-
-/// Adds the number of channels in `known`, the caps of a parser, to caps at `pad` that have none. `qtdemux` of GStreamer
-/// 1.26 does not report the number of AC-3, and `mp4mux` needs it.
-fn complete_channels(pad: &gst::Pad, known: &gst::Caps) {
-    let channels = field::<i32>(known, "channels");
-    on_caps(pad, move |caps| {
-        let missing = channels.filter(|_| field::<i32>(caps, "channels").is_none());
-        missing.map(|channels| with_field(caps, "channels", channels))
-    });
 }

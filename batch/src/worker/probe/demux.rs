@@ -139,5 +139,10 @@ fn is_parsed(caps: &gst::Caps) -> bool {
     let has_parser = || takes(gst::ElementFactoryType::PARSER);
     !takes(gst::ElementFactoryType::DEMUXER)
         && !has_header_of_file(caps)
-        && (is_flagged("parsed") || is_flagged("framed") || !has_parser())
+        && (is_flagged("parsed") || is_flagged("framed") && has_channels(caps) || !has_parser())
+}
+
+/// Whether muxers will know the number of channels. `qtdemux` of GStreamer 1.26 states packets of AC-3, but not this.
+fn has_channels(caps: &gst::Caps) -> bool {
+    !media_type(caps).ends_with("ac3") || field::<i32>(caps, "channels").is_some()
 }
