@@ -11,7 +11,7 @@ use gst::prelude::*;
 
 use super::{
     frame_times::{FrameTimes, frame_duration},
-    probes::{TimeSegment, on_buffers, on_segments},
+    probes::{TimeSegment, drop_events, on_buffers, on_segments},
     tally::{Tally, is_hidden, segment_at},
 };
 use crate::{lock::lock, protocol::Span};
@@ -36,6 +36,8 @@ pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
         *lock(&current) = Some(new.clone());
         Some(TimeSegment::new())
     });
+    // They have the times of the input, and encoders of GStreamer 1.26 send them on before the segment.
+    drop_events(pad, |_, event| event.type_() == gst::EventType::Gap);
     let (lead, stop) = (span.lead, span.stop);
     on_buffers(pad, move |pad, buffer| {
         let stream_time = |pts| lock(&segment).as_ref().and_then(|s| s.to_stream_time(pts));
