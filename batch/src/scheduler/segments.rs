@@ -44,7 +44,16 @@ impl File<'_> {
         may_cut: bool,
     ) -> Result<(Vec<Span>, Option<u64>), Failure> {
         let action = Action::Probe { container, may_cut, sample: self.item().sample };
-        match self.perform(worker, action, &|_| {})? {
+        let reply = self.perform(worker, action, &|_| {});
+        // For example, the demuxers of FFmpeg in GStreamer crash if a file ends in its header.
+        let reply = reply.map_err(|failure| match failure {
+            Failure::Crash(cause) => Failure::Crash(format!(
+                "cannot be read: {cause}, when it opened the file; remux it first: \
+                 ffmpeg -i INPUT -c copy OUTPUT.mkv"
+            )),
+            other => other,
+        });
+        match reply? {
             Reply::Plan { spans, frames } => Ok((spans, frames)),
             other => Err(Failure::unexpected(&other)),
         }

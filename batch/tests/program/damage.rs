@@ -243,10 +243,8 @@ fn what_ends_before_its_first_frame_fails_at_once() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{said}");
     for (name, cause) in [
         ("avi.avi", "is truncated: its last "),
-        (
-            "gxf.gxf",
-            "cannot be read: GStreamer reads past its end without stopping; remux it first",
-        ),
+        // Depending on its version, GStreamer reads past the end without stopping, or crashes.
+        ("gxf.gxf", "cannot be read: "),
         ("rm.rm", "is truncated: no frame is found before its end"),
         ("webm.webm", "is damaged: nothing in it can be decoded"),
         ("ts.ts", "is damaged: nothing in it can be decoded"),
@@ -254,4 +252,6 @@ fn what_ends_before_its_first_frame_fails_at_once() {
     ] {
         assert!(said.contains(&format!("error: in/{name}: {cause}")), "{name}: {said}");
     }
+    let gxf = said.lines().find(|line| line.starts_with("error: in/gxf.gxf: "));
+    assert!(gxf.is_some_and(|error| error.contains("; remux it first: ")), "{said}");
 }
