@@ -102,8 +102,12 @@ fn what_lies_before_time_0_in_matroska_is_kept() {
             }
         }
     }
-    let (start, _) = chapters(&place.out("late.mkv")).remove(0);
-    assert!((start - 1.5).abs() < 0.002, "{start} s");
+    // With the same frame. Versions of ffmpeg start the video after Opus by different times.
+    let (input, output) = (place.path("in/late.mkv"), place.out("late.mkv"));
+    let [before, after] =
+        [&input, &output].map(|path| streams(path)[0].times.last().unwrap() / 1000.0);
+    let (start, _) = chapters(&output).remove(0);
+    assert!((start - 1.0 - (after - before)).abs() < 0.002, "{start} s");
 }
 
 /// Encoders of AAC, MP3 and Opus put a packet before the sound, which an edit list hides.
