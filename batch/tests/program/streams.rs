@@ -386,7 +386,9 @@ fn frames_become_y4m_whatever_their_times() {
     let film_twice = fs::read(place.path("a.ogv")).unwrap().repeat(2);
     fs::write(place.path("in/a.ogv"), film_twice).unwrap();
     ffmpeg::make(&place.path("in/b.mjpeg"), &[film, "-c:v mjpeg -f mjpeg"].join(" "));
-    for (name, expected) in [("in/a.ogv", 40), ("in/b.mjpeg", 20)] {
+    // libtheora of ffmpeg 7 leaves out the last frame.
+    let expected = 2 * ffmpeg::frames(&place.path("a.ogv"));
+    for (name, expected) in [("in/a.ogv", expected), ("in/b.mjpeg", 20)] {
         let output = run(&place, &[name, "--out", "-"], None);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && !said.contains("time"), "{said}");
