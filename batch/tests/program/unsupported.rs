@@ -43,8 +43,8 @@ fn what_gstreamer_cannot_read_is_not_called_damaged() {
         ("aac.rm", [BARS, TONE, "-c:v rv10 -c:a aac"].join(" "), "has AAC audio in RealMedia"),
         ("screen.flv", [BARS, "-c:v flashsv2"].join(" "), "is Flash Screen Video 2"),
         (
-            "grey10.mkv",
-            [BARS, "-c:v ffv1 -pix_fmt gray10le"].join(" "),
+            "grey9.mkv",
+            [BARS, "-c:v ffv1 -pix_fmt gray9le"].join(" "),
             "has a pixel format that GStreamer does not know",
         ),
         ("smc.mov", [BARS, "-c:v smc -pix_fmt pal8"].join(" "), "is QuickTime Graphics (SMC)"),
