@@ -235,14 +235,17 @@ fn sound_that_begins_late_is_kept() {
     }
 }
 
-/// The second video keeps the pipeline from ending.
+/// The second video keeps the pipeline from ending. GStreamer 1.26 outputs nothing of the first, and the second is translated.
 #[test]
 fn a_first_video_of_noise_is_named() {
     let Some(place) = Place::of_ffmpeg("videos of noise") else { return };
     let noise = "-map 0 -map 1 -bsf:v:0 noise=amount=1";
     make(&place.path("in/a.mkv"), &[BARS, BARS, H264, noise].join(" "));
     let said = place.said(&["in"]);
-    assert!(said.contains("error: in/a.mkv: is damaged: nothing in it can be decoded"), "{said}");
+    let is_error = said.contains("error: in/a.mkv: is damaged: nothing in it can be decoded");
+    let note = said.lines().find(|line| line.starts_with("note: in/a.mkv: track 1, H.264"));
+    let is_left_out = note.is_some_and(|note| note.ends_with("it has no data that can be decoded"));
+    assert!(is_error || is_left_out && said.contains("1 translated"), "{said}");
 }
 
 /// VLC counts one object too many in the header of ASF, and `asfdemux` then fails.
