@@ -174,6 +174,9 @@ fn names_in(structure: &gst::StructureRef, field: &str) -> Vec<String> {
 fn loss(from: &VideoFormatInfo, to: &VideoFormatInfo) -> impl Ord + use<> {
     let depth = |format: &VideoFormatInfo| format.depth().first().copied().unwrap_or(0);
     let order = |format: &VideoFormatInfo| format.poffset().get(..3).map(<[u32]>::to_vec);
+    // Those of colours. Alpha has its own plane in A420 and AV12.
+    let planes =
+        |format: &VideoFormatInfo| format.plane().iter().take(3).max().copied().unwrap_or(0);
     let ((from_w, from_h), (to_w, to_h)) = (subsampling(from), subsampling(to));
     (
         is_yuv(from) != is_yuv(to),
@@ -181,7 +184,7 @@ fn loss(from: &VideoFormatInfo, to: &VideoFormatInfo) -> impl Ord + use<> {
         to_w.saturating_sub(from_w) + to_h.saturating_sub(from_h),
         depth(to).saturating_sub(depth(from)),
         from_w.saturating_sub(to_w) + from_h.saturating_sub(to_h),
-        from.n_planes().abs_diff(to.n_planes()),
+        planes(from).abs_diff(planes(to)),
         order(from) != order(to),
     )
 }
