@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::common::{
     Place,
-    ffmpeg::{BARS, H264, TONE, frames, make, offset, steps, streams},
+    ffmpeg::{BARS, H264, TONE, duration, frames, make, offset, steps, streams},
 };
 
 /// Slides, screen recordings and time-lapse videos: `tsdemux` of GStreamer 1.22 loses such times.
@@ -224,4 +224,34 @@ fn subtitles_without_an_end_do_not_make_the_video_longer() {
         let audio = &streams(&place.out("a.mkv"))[1];
         assert_eq!((audio.codec.as_str(), audio.times.len() / 10), ("aac", 13), "{said}");
     }
+}
+
+/// Some encoders state the unit of the clock as the frame rate: 90,000 frames a second.
+#[test]
+fn a_rate_that_is_a_clock_is_ignored() {
+    let Some(place) = Place::of_ffmpeg("a rate of 90,000") else { return };
+    let pause = "-vf select=not(between(n\\,10\\,50)) -fps_mode vfr";
+    let at_end = "-vf select=not(between(n\\,30\\,73)) -fps_mode vfr";
+    for (name, options) in [
+        ("a.mp4", format!("{pause} {H264} -bsf:v h264_metadata=tick_rate=180000")),
+        ("b.mov", format!("{pause} -c:v libx265 -bsf:v hevc_metadata=tick_rate=90000")),
+        ("c.mp4", format!("{at_end} {H264} -bsf:v h264_metadata=tick_rate=180000")),
+        ("d.mkv", format!("{pause} {H264} -bsf:v h264_metadata=tick_rate=180000")),
+        ("e.264", format!("{H264} -bsf:v h264_metadata=tick_rate=180000")),
+    ] {
+        make(&place.input(name), &[BARS, &options].join(" "));
+    }
+    let said = place.run(&["in", "--piece", "0.5"]);
+    for name in ["a.mp4", "b.mov", "c.mp4", "d.mkv"] {
+        let [before, after] = [place.input(name), place.out(name)];
+        let off = offset(&streams(&before)[0].shown(), &streams(&after)[0].shown());
+        assert!(off < 1.0, "{name}: {off} ms");
+        let longer = duration(&after) - duration(&before);
+        assert!(longer.abs() < 0.1, "{name}: {longer} s longer");
+    }
+    let even: Vec<_> = (0..75).map(|number| f64::from(number) * 40.0).collect();
+    let off = offset(&even, &streams(&place.out("e.mkv"))[0].times);
+    assert!(off < 1.0, "{off} ms: {said}");
+    assert!(said.contains("note: in/e.264: 75 frames without a timestamp: placed at"), "{said}");
+    assert_eq!(said.matches("note: ").count(), 1, "{said}");
 }

@@ -48,7 +48,8 @@ pub fn source(
     additions: Additions,
     faults: Sender<anyhow::Error>,
 ) -> gst::Element {
-    let clock = SegmentClock { caps: None, additions, origin: None, last: None, latest: None };
+    let clock =
+        SegmentClock { caps: None, additions, origin: None, last: None, latest: None, step: None };
     // Without a receiver, the pipeline has already failed.
     let or_fault = move |sample: Result<_>| sample.map_err(|error| faults.send(error)).ok();
     let source = frames::source(move || samples(files, clock).map_while(or_fault).map(Ok));
@@ -91,6 +92,8 @@ struct SegmentClock {
     last: Option<gst::ClockTime>,
     /// The latest time at which a frame is shown.
     latest: Option<gst::ClockTime>,
+    /// The shortest time by which it has advanced. The last one may be a pause.
+    step: Option<gst::ClockTime>,
 }
 
 impl SegmentClock {
@@ -133,10 +136,10 @@ impl SegmentClock {
         buffer_mut.set_dts(dts);
         // x264 states 10⁹ frames a second if the rate is unknown.
         let is_unknown = buffer_mut.duration().is_none_or(|d| d < gst::ClockTime::MSECOND);
+        let step = pts.zip(self.latest).and_then(|(pts, last)| pts.checked_sub(last));
+        self.step = self.step.into_iter().chain(step.filter(|step| !step.is_zero())).min();
         if is_unknown && self.additions.durations {
-            // As long as the one before.
-            buffer_mut
-                .set_duration(pts.zip(self.latest).map(|(pts, last)| pts.saturating_sub(last)));
+            buffer_mut.set_duration(self.step);
         }
         self.latest = self.latest.max(pts);
         if let Some(timecode) = self.additions.timecode.take() {

@@ -20,7 +20,7 @@ use crate::worker::{
         factory_name, is_kind,
     },
     pads::probes::{Replacement, on_caps, on_seeks, on_segments},
-    repairs::{av1, decode_times, shared_times, wave_header},
+    repairs::{av1, clock_rates, decode_times, shared_times, wave_header},
 };
 
 /// What to correct in a file. It is found when the file is probed.
@@ -84,6 +84,9 @@ pub fn correct_caps(element: &gst::Element, repairs: &Arc<Repairs>) {
         "qtdemux" => on_pads(element, move |pad| all.sample_entries.complete(pad)),
         "av1dec" => av1::tolerate_damage(element),
         _ => keep_aspect(element),
+    }
+    if is_kind(element, gst::ElementFactoryType::PARSER) {
+        clock_rates::ignore(element);
     }
 }
 

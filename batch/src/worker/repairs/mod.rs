@@ -3,6 +3,7 @@
 //! Corrections of what elements of GStreamer 1.22 output.
 
 pub mod av1;
+pub mod clock_rates;
 pub mod decode_times;
 mod packed_mpeg4;
 pub mod prores;
