@@ -3,9 +3,9 @@
 //! AVI, ASF, MXF, Ogg and program streams of ffmpeg: times, the order of tracks, sound and chapters.
 
 use crate::common::{
-    Place,
+    Place, edit,
     ffmpeg::{BARS, H264, OTHER_TONE, SURROUND, TONE, chapters, make, offset, steps, streams, tag},
-    text,
+    find, text,
 };
 
 /// Asserts that the frames of `output` have the times of those of `input`, by their distance from the first.
@@ -46,6 +46,46 @@ fn dropped_frames_keep_their_time() {
     }
     for (name, _) in files {
         assert_same_times(&place, name, &name.replace("avi", "mkv"));
+    }
+}
+
+/// The header of an AVI says when a track starts, as `mencoder -audio-delay` writes it.
+#[test]
+fn tracks_of_avi_start_when_the_header_says() {
+    let Some(place) = Place::of_ffmpeg("the starts of tracks in AVI") else { return };
+    let start = |name: &str, kind: &[u8], units: u32| {
+        edit(&place.input(name), |bytes| {
+            let at = find(bytes, kind) + 28;
+            bytes[at..at + 4].copy_from_slice(&units.to_le_bytes());
+        });
+    };
+    // The units are frames, and packets or samples of sound.
+    for (name, kind, codecs, units) in [
+        ("mp3.avi", b"auds", "-c:v mpeg4 -c:a libmp3lame", 19),
+        ("pcm.avi", b"auds", "-c:v mjpeg -c:a pcm_s16le", 22_050),
+        ("video.avi", b"vids", "-c:v mpeg4 -bf 2 -c:a libmp3lame", 13),
+        ("h264.avi", b"vids", "-c:v libx264 -bf 2 -c:a libmp3lame", 13),
+        ("wrong.avi", b"auds", "-c:v mpeg4 -c:a libmp3lame", u32::MAX),
+    ] {
+        make(&place.input(name), &[BARS, TONE, codecs].join(" "));
+        start(name, kind, units);
+    }
+    for container in ["mkv", "mp4"] {
+        let said = place.run(&["in", "--container", container]);
+        assert!(!said.contains("timestamp") && !said.contains("overlap"), "{said}");
+        for (name, expected) in [
+            ("mp3", [0.0, 496.3]),
+            ("pcm", [0.0, 500.0]),
+            ("video", [520.0, 0.0]),
+            ("h264", [520.0, 0.0]),
+            ("wrong", [0.0, 0.0]),
+        ] {
+            let output = streams(&place.out(&format!("{name}.{container}")));
+            let found = [0, 1].map(|track| output[track].shown()[0]);
+            // What is encoded again begins with the delay of the encoder.
+            let off = offset(&expected, &found);
+            assert!(off < 25.0, "{name}, {container}: {found:?}, not {expected:?}");
+        }
     }
 }
 

@@ -60,6 +60,7 @@ impl<'a> FileHead<'a> {
         let times = extras.and_then(|extras| Times::of(self.path, extras, progress));
         let mut repairs = Repairs { times: times.unwrap_or_default(), ..Repairs::default() };
         repairs.replacements.extend(asf::count(&self.head));
+        repairs.starts = avi::starts(&self.head);
         if let Some(index) = &self.index {
             repairs.durations = Durations::of(index).unwrap_or_default();
             repairs.replacements.extend(sample_entries::codes(index));

@@ -34,6 +34,8 @@ pub struct Repairs {
     pub sample_entries: SampleEntries,
     /// The times of packets of Matroska.
     pub times: Times,
+    /// When the tracks of AVI start, by the names of their pads.
+    pub starts: Vec<(String, gst::ClockTime)>,
 }
 
 impl Repairs {
@@ -54,7 +56,13 @@ impl Repairs {
 pub fn correct(element: &gst::Element, repairs: &Arc<Repairs>) {
     let all = repairs.clone();
     match &*factory_name(element) {
-        "avidemux" => on_pads(element, decode_times::of_avi),
+        "avidemux" => on_pads(element, move |pad| {
+            let start = all.starts.iter().find(|(name, _)| *name == pad.name());
+            if let Some((_, start)) = start {
+                start_late(pad, *start);
+            }
+            decode_times::of_avi(pad);
+        }),
         "matroskademux" => on_pads(element, move |pad| {
             if all.times.shift.is_zero() {
                 keep_time(pad);
@@ -121,6 +129,16 @@ fn start_at_zero(pad: &gst::Pad) {
         extended.set_start(segment.start()? - early);
         extended.set_time(segment.time()? - early);
         (early > gst::ClockTime::ZERO).then_some(extended)
+    });
+}
+
+/// Makes a track start later. `avidemux` starts all of them at 0.
+fn start_late(pad: &gst::Pad, start: gst::ClockTime) {
+    on_segments(pad, move |segment| {
+        let mut moved = segment.clone();
+        moved.set_time(segment.time()? + start);
+        moved.set_base(segment.base()? + start);
+        (!start.is_zero()).then_some(moved)
     });
 }
 
