@@ -120,13 +120,21 @@ impl FrameGrabber {
 
     /// The frame at this time, or the last one.
     fn frame(&self, time: gst::ClockTime) -> Result<RgbImage> {
-        if !time.is_zero() {
-            let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
-            let early = if self.media.has_index() { gst::ClockTime::ZERO } else { LATE };
-            let sought = self.pipeline.gst().seek_simple(flags, time.saturating_sub(early));
-            sought.context("it is not seekable")?;
+        if time.is_zero() {
+            return self.next(time);
         }
-        self.next(time)
+        let early = if self.media.has_index() { gst::ClockTime::ZERO } else { LATE };
+        let seek = |flags| {
+            let flags = gst::SeekFlags::FLUSH | flags;
+            let sought = self.pipeline.gst().seek_simple(flags, time.saturating_sub(early));
+            sought.context("it is not seekable")
+        };
+        seek(gst::SeekFlags::ACCURATE)?;
+        // After the last frame, the decoder outputs none.
+        self.next(time).or_else(|_| {
+            seek(gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE)?;
+            self.next(time)
+        })
     }
 
     /// The next frame at this time, or the last one.

@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::common::{
     Place,
-    ffmpeg::{BARS, H264, TONE, chapters, frames, make, offset, steps, streams},
+    ffmpeg::{BARS, H264, TONE, chapters, duration, frames, make, offset, steps, streams},
 };
 
 /// `ffmpeg -ss … -c copy` and phones cut with edit lists: `qtdemux` of GStreamer 1.22 then stops too early.
@@ -95,5 +95,54 @@ fn the_last_frame_of_an_unknown_rate_is_shown() {
     assert!(!said.contains("read back"), "{said}");
     for name in ["a.mp4", "b.mp4"] {
         assert_eq!(frames(&place.out(name)), frames(&place.input(name)), "{name}");
+    }
+}
+
+/// Parts of a film may keep the times that they have in it.
+#[test]
+fn files_that_begin_late_keep_their_times() {
+    let Some(place) = Place::of_ffmpeg("a late beginning") else { return };
+    place.chapters_file("", &[(2000, 3000, "One"), (3000, 5000, "Two")]);
+    fs::write(place.path("s.srt"), "1\n00:00:00,500 --> 00:00:01,000\nHello\n").unwrap();
+    make(&place.path("whole.mp4"), &[BARS, TONE, H264, "-c:a aac"].join(" "));
+    let late =
+        "-itsoffset 2 -i whole.mp4 -itsoffset 2 -i s.srt -i chapters.txt -map_chapters 2 -c copy";
+    for (name, tracks) in [
+        ("a.mp4", "-map 0"),
+        ("b.mkv", "-map 0"),
+        ("c.mov", "-map 0:v"),
+        ("d.mkv", "-map 0 -map 1"),
+        ("e.mp4", "-map 0 -map 1 -c:s mov_text"),
+    ] {
+        make(&place.input(name), &[late, tracks].join(" "));
+    }
+    for container in ["mp4", "mov", "mkv"] {
+        let said = place.run(&["in", "--container", container]);
+        assert!(!said.contains("read back"), "{said}");
+        for name in ["a.mp4", "b.mkv", "c.mov", "d.mkv", "e.mp4"] {
+            let input = place.input(name);
+            let output = place.out(name).with_extension(container);
+            let of = |path| {
+                let all = streams(path).into_iter().filter(|stream| stream.kind != "data");
+                all.map(|stream| (stream.kind.clone(), stream.shown())).collect::<Vec<_>>()
+            };
+            let (before, after) = (of(&input), of(&output));
+            assert_eq!(before.len(), after.len(), "{name}, {container}: {said}");
+            for ((kind, mut before), (_, mut after)) in before.into_iter().zip(after) {
+                if kind == "subtitle" {
+                    // MP4 has empty texts where there is none.
+                    for times in [&mut before, &mut after] {
+                        times.drain(..times.len() - 1);
+                    }
+                }
+                let off = offset(&before, &after);
+                assert!(off < 1.1, "{kind} of {name}, {container}: {off} ms");
+            }
+            let longer = duration(&output) - duration(&input);
+            assert!(longer.abs() < 0.05, "{name}, {container}: {longer} s longer");
+            let second = chapters(&output)[1].0;
+            assert!((second - 3.0).abs() < 0.01, "{name}, {container}: chapter at {second} s");
+        }
+        fs::remove_dir_all(place.path("out")).unwrap();
     }
 }

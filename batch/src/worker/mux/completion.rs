@@ -16,7 +16,7 @@ use crate::worker::{
         },
         track_info::Flags,
     },
-    elements::caps::class,
+    elements::caps::{class, is_subtitles, is_text, media_type},
     hdr,
     probe::Track,
 };
@@ -55,7 +55,9 @@ impl Attempt<'_> {
             };
             let tracks = written.iter().zip(self.one_default_each(written)).map(track);
             let mut additions = self.additions(tracks.collect());
-            additions.lead = self.lead(written);
+            let (start, first) = (self.lead(), muxer_start(written, self.window.lead()));
+            (additions.lead, additions.delay) =
+                (start.saturating_sub(first), first.saturating_sub(start));
             additions.complete(output).context(incomplete)?;
         }
         if self.mux.container.is_matroska() {
@@ -76,6 +78,7 @@ impl Attempt<'_> {
             user_data: user_data.cloned(),
             chapters: chapters.unwrap_or_default(),
             lead: gst::ClockTime::ZERO,
+            delay: gst::ClockTime::ZERO,
             tracks,
         }
     }
@@ -100,6 +103,7 @@ impl Attempt<'_> {
                 kept: entry.map(|entry| entry.kept.clone()).unwrap_or_default(),
             }
         };
+        let lasting = written.iter().filter(|track| !is_subtitles(self.input(track).kind()));
         let has_attachments = !self.media.extras.attached.is_empty();
         let attachments = has_attachments.then(|| attachments(self.mux.input)).transpose()?;
         Ok(Head {
@@ -109,6 +113,9 @@ impl Attempt<'_> {
             file_tags: self.media.matroska_tags(),
             date: self.media.date(),
             luminance: hdr::luminance(&self.media.main_track()?.caps),
+            start: written.iter().filter_map(|track| track.passed.first).min().unwrap_or_default(),
+            // The end of a subtitle may be unknown.
+            end: lasting.map(|track| track.passed.end).max().unwrap_or_default(),
         })
     }
 
@@ -143,12 +150,19 @@ impl Attempt<'_> {
         flags.collect()
     }
 
-    /// How much of an output in MP4 or QuickTime lies before the start of the input. The muxer starts the presentation with
-    /// its first track.
-    fn lead(&self, written: &[WrittenTrack]) -> gst::ClockTime {
+    /// How much of an output in MP4 or QuickTime lies before the start of the input.
+    fn lead(&self) -> gst::ClockTime {
         // The times of a stream start at any time, and players hide nothing of it.
-        let lead = Some(self.window.lead()).filter(|_| !self.media.is_stream());
-        let first = written.iter().filter_map(|track| track.passed.first).min();
-        lead.unwrap_or_default().saturating_sub(first.unwrap_or_default())
+        Some(self.window.lead()).filter(|_| !self.media.is_stream()).unwrap_or_default()
     }
+}
+
+/// The time with which the muxer of MP4 and QuickTime starts the presentation: that of the first of the tracks `written`.
+/// Subtitles begin at `begin`, if not before.
+fn muxer_start(written: &[WrittenTrack], begin: gst::ClockTime) -> gst::ClockTime {
+    let is_text =
+        |track: &WrittenTrack| track.caps_of_data().is_some_and(|caps| is_text(media_type(caps)));
+    let subtitles = written.iter().any(|track| is_text(track)).then_some(begin);
+    let first = written.iter().filter_map(|track| track.passed.first).chain(subtitles).min();
+    first.unwrap_or_default()
 }

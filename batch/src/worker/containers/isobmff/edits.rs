@@ -4,19 +4,22 @@
 //!
 //! Sound often begins before 0: its first packet only prepares the decoder and is not heard. The muxer accepts no time
 //! before 0, so all tracks begin later in its file. With these edit lists they begin where they did, and players hide
-//! what lies before 0.
+//! what lies before 0. If all tracks begin after 0, the muxer lets the first one begin at 0, and edit lists delay them.
 
 use anyhow::{Context, Result, ensure};
 use gst::prelude::*;
 
 use super::{
-    boxes::{Change, boxed, change, find},
-    trak::{Header, tracks},
+    boxes::{Change, boxed, boxes, change, find},
+    trak::{Header, Trak, tracks},
 };
-use crate::worker::containers::bytes::big_endian;
+use crate::worker::containers::bytes::{big_endian, place};
 
 /// The media time of an empty edit.
 const EMPTY: i64 = -1;
+
+/// The most bytes by which a track grows if it is delayed: `edts` and `elst` with two long entries.
+pub const ROOM: usize = 8 + 16 + 2 * 20;
 
 /// An entry of an edit list: its duration in units of the presentation, and its start in those of the track.
 type Edit = (u64, i64);
@@ -40,6 +43,47 @@ pub fn hide_lead(moov: &[u8], lead: gst::ClockTime) -> Result<Vec<Change>> {
         changes.push(shortened(moov, header, units(lead, movie.number)));
     }
     Ok(changes)
+}
+
+/// The index `moov` with all tracks `delay` later; `None` if its numbers are too small for that, as for half a day.
+pub fn delayed(moov: &[u8], delay: gst::ClockTime) -> Option<Vec<u8>> {
+    let movie = Header::of_movie(moov)?;
+    let delay = units(delay, movie.number);
+    let mut longer = moov.to_vec();
+    for header in tracks(moov).filter_map(Trak::header).chain([movie]) {
+        let duration = big_endian(header.duration).checked_add(delay)?.to_be_bytes();
+        let (above, duration) = duration.split_at(8 - header.duration.len());
+        above.iter().all(|byte| *byte == 0).then_some(())?;
+        longer[place(moov, header.duration)].copy_from_slice(duration);
+    }
+    let mut new = Vec::new();
+    for (kind, content) in boxes(&longer) {
+        match kind {
+            b"trak" => new.extend(boxed(kind, &delayed_track(Trak(content), delay)?)),
+            _ => new.extend(boxed(kind, content)),
+        }
+    }
+    Some(new)
+}
+
+/// The content of a track that begins `delay` later, in units of the presentation; its header has its new duration.
+fn delayed_track(track: Trak<'_>, delay: u64) -> Option<Vec<u8>> {
+    let old = track.find(&[b"edts", b"elst"]);
+    let whole = || Some(vec![(big_endian(track.header()?.duration).checked_sub(delay)?, 0)]);
+    let mut edits = old.and_then(read).or_else(whole)?;
+    match edits.first_mut() {
+        Some((duration, EMPTY)) => *duration += delay,
+        _ => edits.insert(0, (delay, EMPTY)),
+    }
+    let version = old.and_then(|list| list.first()).copied().unwrap_or(0);
+    let mut new = Vec::new();
+    for (kind, content) in boxes(track.0).filter(|(kind, _)| *kind != b"edts") {
+        new.extend(boxed(kind, content));
+        if kind == b"tkhd" {
+            new.extend(boxed(b"edts", &list(&edits, version)));
+        }
+    }
+    Some(new)
 }
 
 /// A time in units of which a second has `scale`.
@@ -82,8 +126,8 @@ fn after(edits: &[Edit], lead: gst::ClockTime, movie: u32, media: u32) -> Vec<Ed
     new
 }
 
-/// An `elst` of this version with these edits, in `size` bytes.
-fn written(edits: &[Edit], version: u8, size: usize) -> Result<Vec<u8>> {
+/// An `elst` of this version with these edits.
+fn list(edits: &[Edit], version: u8) -> Vec<u8> {
     let mut content = vec![version, 0, 0, 0];
     content.extend((edits.len() as u32).to_be_bytes());
     for &(duration, start) in edits {
@@ -98,7 +142,12 @@ fn written(edits: &[Edit], version: u8, size: usize) -> Result<Vec<u8>> {
         // At normal speed.
         content.extend([0, 1, 0, 0]);
     }
-    let mut bytes = boxed(b"elst", &content);
+    boxed(b"elst", &content)
+}
+
+/// The same in `size` bytes.
+fn written(edits: &[Edit], version: u8, size: usize) -> Result<Vec<u8>> {
+    let mut bytes = list(edits, version);
     let rest = size.checked_sub(bytes.len()).context("no room for the edit list")?;
     if rest > 0 {
         let rest = rest.checked_sub(8).context("no room after the edit list")?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Adds to the index of MP4 and QuickTime files what `qtmux` of GStreamer 1.22 does not write: chapters, location, date,
-//! the names and flags of tracks, and the edit lists of sound that begins before 0.
+//! the names and flags of tracks, and the edit lists of tracks that do not begin at 0.
 //!
 //! The muxer writes a placeholder tag of the right length, so nothing else in the file moves.
 
@@ -17,7 +17,7 @@ use gst::prelude::*;
 use super::{
     boxes::{Change, boxed, boxes, change, find},
     details::{FORCED, FORCED_ROLE, ROLE_SCHEME},
-    edits::hide_lead,
+    edits::{self, hide_lead},
     index::Index,
     nero, sound,
     trak::{Header, tracks},
@@ -46,6 +46,8 @@ pub struct Additions {
     pub chapters: Vec<Chapter>,
     /// How much of the presentation lies before its start.
     pub lead: gst::ClockTime,
+    /// How long after its start the first track begins.
+    pub delay: gst::ClockTime,
     /// Of the tracks in their order.
     pub tracks: Vec<TrackAdditions>,
 }
@@ -76,13 +78,12 @@ impl TrackAdditions {
 impl Additions {
     /// Adds the placeholder to the tags of a muxer.
     pub fn make_room(&self, tags: &gst::TagSetter) {
-        // Besides, each track may get a `udta`.
+        // Besides, each track may get a `udta` and edits, also that of time codes.
         let of_tracks = self.tracks.iter().map(|track| boxed(b"udta", &track.boxes()).len());
-        let room = self.boxes().len() + self.beside().len() + of_tracks.sum::<usize>();
-        if room > 0 {
-            let text = PLACEHOLDER.to_owned() + &"-".repeat(room);
-            tags.add_tag::<gst::tags::ShowSortname>(&text.as_str(), gst::TagMergeMode::Replace);
-        }
+        let of_edits = (self.tracks.len() + 1) * edits::ROOM;
+        let room = self.boxes().len() + self.beside().len() + of_tracks.sum::<usize>() + of_edits;
+        let text = PLACEHOLDER.to_owned() + &"-".repeat(room);
+        tags.add_tag::<gst::tags::ShowSortname>(&text.as_str(), gst::TagMergeMode::Replace);
     }
 
     /// The new boxes beside `udta`.
@@ -124,8 +125,8 @@ impl Additions {
         changes
     }
 
-    /// The index `moov`, of the same length, with the new boxes in place of the placeholder.
-    fn with_boxes(&self, moov: &[u8]) -> Result<Vec<u8>> {
+    /// The index `moov` in `length` bytes, with the new boxes in place of the placeholder.
+    fn with_boxes(&self, moov: &[u8], length: usize) -> Result<Vec<u8>> {
         let mut new = Vec::new();
         let mut tracks = self.tracks.iter();
         for (kind, content) in boxes(moov) {
@@ -141,7 +142,7 @@ impl Additions {
             new.extend(boxed(kind, &content));
         }
         new.extend(self.beside());
-        let left = moov.len().checked_sub(new.len()).context("the muxer made no room")?;
+        let left = length.checked_sub(new.len()).context("the muxer made no room")?;
         if left > 0 {
             let left = left.checked_sub(8).context("the muxer made too little room")?;
             new.extend(boxed(b"free", &vec![0; left]));
@@ -193,7 +194,11 @@ impl Additions {
         for (at, new) in changes {
             moov[at..at + new.len()].copy_from_slice(&new);
         }
-        let moov = self.with_boxes(&moov)?;
+        let length = moov.len();
+        if !self.delay.is_zero() {
+            moov = edits::delayed(&moov, self.delay).unwrap_or(moov);
+        }
+        let moov = self.with_boxes(&moov, length)?;
         let mut file = OpenOptions::new().write(true).open(file)?;
         file.seek(SeekFrom::Start(start))?;
         file.write_all(&moov)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Corrects the head of a file that `matroskamux` of GStreamer 1.22 has written: what it says about the tracks, date,
-//! attachments and tags.
+//! Corrects the head of a file that `matroskamux` of GStreamer 1.22 has written: what it says about the tracks, duration,
+//! date, attachments and tags.
 //!
 //! The muxer writes a long name of itself just before the tracks, which makes room for them to grow, so nothing else in
 //! the file moves.
@@ -20,8 +20,13 @@ use super::{
     segment::{ATTACHMENTS, INFO, Part, Segment},
     tags::{self, FileTags, TAGS},
 };
-use crate::worker::containers::track_info::{Flags, ROLES};
+use crate::worker::containers::{
+    bytes::big_endian,
+    track_info::{Flags, ROLES},
+};
 
+const TIMESTAMP_SCALE: u32 = 0x2A_D7B1;
+const DURATION: u32 = 0x4489;
 const WRITING_APP: u32 = 0x5741;
 const DATE: u32 = 0x4461;
 const TITLE: u32 = 0x7BA9;
@@ -68,6 +73,10 @@ pub struct Head {
     pub date: Option<i64>,
     /// Maximum and minimum luminance of the mastering display, cd/m²: GStreamer 1.22 writes a fifth of it.
     pub luminance: Option<[f64; 2]>,
+    /// The first time of its tracks, and their end as far as it is known. The muxer writes the duration of the longest track
+    /// without the time before its start.
+    pub start: gst::ClockTime,
+    pub end: gst::ClockTime,
 }
 
 /// Makes room in the output of `mux` for a title and for tracks with names and codecs of these lengths.
@@ -110,14 +119,17 @@ impl Head {
         segment.set_position(TRACKS, TRACKS, at + info.len() as u64)
     }
 
-    /// The information of the segment with the title and the date, and without the room.
+    /// The information of the segment with the duration, the title and the date, and without the room.
     fn info(&self, info: &[u8]) -> Vec<u8> {
         let mut content = Vec::new();
         if let Some(title) = &self.title {
             content.extend(wrapped(TITLE, title.as_bytes()));
         }
+        let scale = elements(info).find(|element| element.id == TIMESTAMP_SCALE);
+        let unit = scale.map_or(1_000_000, |scale| big_endian(scale.data));
         for element in elements(info) {
             match (element.id, self.date) {
+                (DURATION, _) => content.extend(self.duration(element, unit)),
                 (WRITING_APP, _) => content.extend(wrapped(WRITING_APP, PROGRAM.as_bytes())),
                 (DATE, Some(date)) => {
                     // Nanoseconds since 2001.
@@ -129,6 +141,15 @@ impl Head {
             }
         }
         wrapped(INFO, &content)
+    }
+
+    /// The duration of the file by that of the muxer, in units of this many nanoseconds.
+    fn duration(&self, muxer: Element<'_>, unit: u64) -> Vec<u8> {
+        let Ok(duration) = muxer.data.try_into().map(f64::from_be_bytes) else {
+            return muxer.bytes.to_vec();
+        };
+        let [start, end] = [self.start, self.end].map(|time| time.nseconds() as f64 / unit as f64);
+        wrapped(DURATION, &(start + duration).max(end).to_be_bytes())
     }
 
     fn correct_luminance(&self, tracks: &mut Part) {
