@@ -13,7 +13,7 @@ use crate::{
     worker::{
         elements::{
             add,
-            caps::{codec_name, field, is_raw, is_same_kind, media_type, with_field},
+            caps::{VORBIS, codec_name, field, is_raw, is_same_kind, media_type, with_field},
             make, pad,
         },
         pads::probes::drop_events,
@@ -31,7 +31,7 @@ pub struct Muxer {
 #[derive(Clone, Debug)]
 pub struct MuxPad {
     template: gst::PadTemplate,
-    /// The parser that converts the track to a stream format that the container accepts, or adds timestamps.
+    /// The parser that converts the track to a stream format that the container accepts, or adds times.
     parser: Option<gst::ElementFactory>,
     /// Whether the channel layout is lost.
     pub loses_layout: bool,
@@ -40,15 +40,12 @@ pub struct MuxPad {
 }
 
 impl MuxPad {
-    /// The same for a track in which packets may have no timestamps, for which muxers drop them. `decodebin` has parsers
-    /// that add them, except for these codecs.
-    pub fn with_timestamps(self, caps: &gst::Caps) -> Self {
-        let parser = match media_type(caps) {
-            "audio/x-opus" => "opusparse",
-            "audio/x-vorbis" => "vorbisparse",
-            _ => return self,
-        };
-        Self { parser: gst::ElementFactory::find(parser), ..self }
+    /// The same with the times of Vorbis in common blocks of Matroska, of which only the first has one: its packets last for
+    /// different times, which the parser knows.
+    pub fn with_times_of_vorbis(self, caps: &gst::Caps) -> Self {
+        let is_vorbis = media_type(caps) == VORBIS;
+        let parser = if is_vorbis { gst::ElementFactory::find("vorbisparse") } else { self.parser };
+        Self { parser, ..self }
     }
 
     /// The same with the true sample rate of AAC, which its parser knows. `matroskademux` of GStreamer 1.22 doubles it if

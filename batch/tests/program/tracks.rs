@@ -13,7 +13,7 @@ use crate::common::{
         BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, hash, is_installed, make, offset, packets,
         streams,
     },
-    find,
+    find, lacing,
     media::{self, VIDEO},
     text,
 };
@@ -73,6 +73,37 @@ fn sound_of_mkvmerge_is_kept() {
             let bytes = fs::read(place.out(&format!("{codec}.{container}"))).unwrap();
             for kept in [&b"\x22\xB5\x9D\x85pt-BR"[..], b"\x55\xAE\x81\x01"] {
                 assert!(contains(&bytes, kept), "{codec}");
+            }
+        }
+    }
+}
+
+/// The same in files that are laced here. Only the first packet of a block has a time.
+#[test]
+fn packets_of_laced_sound_share_the_time_of_their_block() {
+    let Some(place) = Place::of_ffmpeg("laced packets") else { return };
+    let codecs = ["alac", "libopus", "libvorbis", "aac", "flac", "ac3"];
+    for codec in codecs {
+        let path = place.input(codec).with_extension("mkv");
+        make(&path, &[BARS, TONE, H264, "-c:a", codec].join(" "));
+        fs::copy(&path, place.path(format!("{codec}.mkv"))).unwrap();
+        edit(&path, lacing::lace);
+    }
+    for container in ["mkv", "mp4"] {
+        let said = place.run(&["in", "--container", container]);
+        // MP4 does not hold all of them.
+        assert!(container == "mp4" || !said.contains("note: "), "{said}");
+        assert!(!said.contains("gap"), "{said}");
+        for codec in codecs {
+            let before = &streams(&place.path(format!("{codec}.mkv")))[1];
+            let after = streams(&place.out(&format!("{codec}.{container}")));
+            let copied = after.get(1).filter(|after| after.codec == before.codec);
+            assert!(container == "mp4" || copied.is_some(), "{codec}: {said}");
+            if let Some(after) = copied {
+                let off = offset(&before.times, &after.times);
+                // The parser of Vorbis does not know when the first packet is heard, nor does the muxer of Opus.
+                let most = if codec == "libvorbis" { 15.0 } else { 8.0 };
+                assert!(off < most, "{codec} in {container}: {off} ms");
             }
         }
     }

@@ -5,6 +5,7 @@
 use gst::prelude::*;
 use gst_video::VideoColorimetry;
 
+pub const VORBIS: &str = "audio/x-vorbis";
 /// The caps that `matroskademux` of GStreamer 1.22 gives WebVTT.
 pub const WEBVTT: &str = "application/x-subtitle-unknown";
 /// The caps that `tsdemux` gives TrueHD outside of Blu-ray. The PCM decoder fails on it.

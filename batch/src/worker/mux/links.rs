@@ -15,7 +15,12 @@ use crate::{
     container::Container,
     protocol::Setup,
     worker::{
-        elements::{add, caps::is_text, chain::Chain, discard, make, pad, wide_queue},
+        elements::{
+            add,
+            caps::{VORBIS, is_text},
+            chain::Chain,
+            discard, make, pad, wide_queue,
+        },
         muxer::{MuxPad, Muxer},
         pads::window::{Window, nanoseconds, place},
         pipeline::{
@@ -23,6 +28,7 @@ use crate::{
             fault::{NO_DATA, TrackFault, track_name},
         },
         probe::{Media, Track, demux::Source},
+        repairs::laced_times,
     },
 };
 
@@ -99,6 +105,11 @@ impl Links<'_> {
         queue.set_property("name", track_name(number) + "queue");
         add(self.pipeline.gst(), &queue)?;
         let start = pad(&queue, "sink")?;
+        let is_even = track.is_audio() && track.kind() != VORBIS;
+        let laced = track.entry.as_ref().filter(|entry| entry.is_laced && is_even);
+        if let Some(entry) = laced.filter(|_| matches!(action, Action::Copy(_))) {
+            laced_times::complete(&start, entry.delays()[0], self.media.duration);
+        }
         place(&start, self.window_of(track, action));
         source.link(&start)?;
         let queued = pad(&queue, "src")?;

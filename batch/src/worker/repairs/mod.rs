@@ -5,6 +5,7 @@
 pub mod av1;
 pub mod clock_rates;
 pub mod decode_times;
+pub mod laced_times;
 mod packed_mpeg4;
 pub mod prores;
 pub mod shared_times;

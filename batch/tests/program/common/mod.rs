@@ -3,6 +3,7 @@
 //! Generated clips, a generator that outputs negatives, and the program.
 
 pub mod ffmpeg;
+pub mod lacing;
 pub mod media;
 
 use std::{
