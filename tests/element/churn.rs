@@ -2,6 +2,8 @@
 
 //! State changes, seeks, caps and EOS in many orders.
 
+use std::path::Path;
+
 use gst::prelude::*;
 
 use crate::{
@@ -145,22 +147,42 @@ fn no_videoconvert_is_needed_around_the_element() {
 }
 
 #[test]
-fn interlaced_video_stops_a_pipeline_with_one_error() {
+fn interlaced_video_stops_a_pipeline_with_an_error_that_names_deinterlace() {
     let (_models, model) = invert();
+    for before in ["", "! videoconvert", "! videoconvert ! videoflip video-direction=auto"] {
+        let errors = rig::errors_in(&rig::run_to_end(&interlaced(before, &model)));
+        // Behind another element, the source's own error follows.
+        assert!(errors.len() == 1 || !before.is_empty(), "{before}: {errors:?}");
+        let named = errors.iter().filter(|error| error.contains("deinterlace")).count();
+        assert!(named == 1 && errors[0].contains("deinterlace"), "{before}: {errors:?}");
+    }
+}
+
+#[test]
+fn interlaced_video_that_is_deinterlaced_is_no_error() {
+    let (_models, model) = invert();
+    for before in ["! deinterlace", "! deinterlace ! videoconvert", "! videoconvert ! deinterlace"]
+    {
+        rig::assert_ended(&rig::run_to_end(&interlaced(before, &model)));
+    }
+}
+
+/// Plays one interlaced frame.
+fn interlaced(before: &str, model: &Path) -> gst::Pipeline {
     let caps = "video/x-raw,format=I420,width=32,height=32,framerate=25/1";
     let pipeline = rig::pipeline(
         &format!(
-            "appsrc name=source format=time caps=\"{caps},interlace-mode=interleaved\" \
+            "appsrc name=source format=time caps=\"{caps},interlace-mode=interleaved\" {before} \
              ! cycleganfilter {{model}} ! fakesink"
         ),
-        &model,
+        model,
     );
     let source = pipeline.by_name("source").unwrap();
     pipeline.set_state(gst::State::Ready).unwrap();
     let frame = gst::Buffer::with_size(32 * 32 * 3 / 2).unwrap();
     let pushed = source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&frame]);
     assert_eq!(pushed, gst::FlowReturn::Ok);
-    let errors = rig::errors_in(&rig::run_to_end(&pipeline));
-    assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(errors[0].contains("deinterlace"), "{}", errors[0]);
+    let ended = source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
+    assert_eq!(ended, gst::FlowReturn::Ok);
+    pipeline
 }

@@ -2,7 +2,7 @@
 
 //! The virtual methods of GstElement: pad templates and state changes.
 
-use std::sync::LazyLock;
+use std::{iter, sync::LazyLock};
 
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
@@ -109,21 +109,56 @@ impl CycleGanFilter {
     pub(super) fn explain_interlacing(&self) {
         let element = self.obj().downgrade();
         self.obj().sink_pad().add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, probe| {
-            let info = match probe.event().map(|event| event.view()) {
-                Some(gst::EventView::Caps(caps)) => VideoInfo::from_caps(caps.caps()).ok(),
-                _ => None,
-            };
-            if let Some(info) = info.filter(VideoInfo::is_interlaced)
+            if let Some(gst::EventView::Caps(caps)) = probe.event().map(|event| event.view())
+                && let Ok(info) = VideoInfo::from_caps(caps.caps())
                 && let Some(element) = element.upgrade()
             {
-                let reason = format!(
-                    "Interlaced video ({}) is not supported, expected progressive; put `deinterlace` \
-                     before cycleganfilter",
-                    info.interlace_mode().to_str()
-                );
-                element.imp().refuse_frames(&info, gst::CoreError::Negotiation, &reason);
+                element.imp().refuse_interlaced(&info);
             }
             gst::PadProbeReturn::Ok
         });
     }
+
+    /// The same if upstream only asks for interlaced caps while an interlaced stream arrives: converters
+    /// send no caps that downstream does not accept. What can also make progressive frames asks for both.
+    pub(super) fn explain_refused_query(&self, query: &gst::query::Caps) {
+        if query.filter().is_some_and(is_interlaced_only) {
+            let arriving = formats_upstream(&self.obj().sink_pad()).find(VideoInfo::is_interlaced);
+            if let Some(info) = arriving {
+                self.refuse_interlaced(&info);
+            }
+        }
+    }
+
+    fn refuse_interlaced(&self, info: &VideoInfo) {
+        if info.is_interlaced() {
+            let reason = format!(
+                "Interlaced video ({}) is not supported, expected progressive; put `deinterlace` before \
+                 cycleganfilter",
+                info.interlace_mode().to_str()
+            );
+            self.refuse_frames(info, gst::CoreError::Negotiation, &reason);
+        }
+    }
+}
+
+/// The formats of raw video upstream of `sink`, the nearest first. Those near by may be of an earlier stream.
+fn formats_upstream(sink: &gst::Pad) -> impl Iterator<Item = VideoInfo> {
+    let pads = iter::successors(sink.peer(), |pad| {
+        let inside = pad.iterate_internal_links().next().ok().flatten();
+        inside?.peer()
+    });
+    let caps = pads.filter_map(|pad| pad.current_caps());
+    caps.map_while(|caps| VideoInfo::from_caps(&caps).ok())
+}
+
+/// Whether caps allow frames, but only interlaced ones.
+fn is_interlaced_only(caps: &gst::CapsRef) -> bool {
+    let progressive = VideoInterlaceMode::Progressive.to_str();
+    let progressive = gst::Structure::builder("video/x-raw").field("interlace-mode", progressive);
+    let progressive = progressive.build();
+    let is_interlaced = |structure: &gst::StructureRef| {
+        structure.has_field("interlace-mode") && !structure.can_intersect(&progressive)
+    };
+    !caps.is_any() && !caps.is_empty() && caps.iter().all(is_interlaced)
 }

@@ -95,6 +95,9 @@ impl BaseTransformImpl for CycleGanFilter {
             if query.is_serialized() {
                 self.drain();
             }
+            if let gst::QueryView::Caps(query) = query.view() {
+                self.explain_refused_query(query);
+            }
             return BaseTransformImplExt::parent_query(self, direction, query);
         }
         if query.type_() == gst::QueryType::Position {
