@@ -2,7 +2,7 @@
 
 //! The element's state: its model, and its stream between start and stop.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use cyclegan_contract::Direction;
 use cyclegan_runtime::{Interrupt, LoadError, Pair};
@@ -64,6 +64,8 @@ pub struct Stream {
     pub stop: Interrupt,
     /// Whether the generator failed on the last frame and the stream went on.
     pub is_failing: bool,
+    /// The generators whose output was reported to be outside of its range.
+    pub outside: Vec<PathBuf>,
     /// The frames for which an error was last posted.
     pub refused: Option<VideoInfo>,
     /// Whether downstream supports `GstVideoMeta`, and with it padded planes.

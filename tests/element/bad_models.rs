@@ -131,6 +131,34 @@ fn a_bad_model_is_one_error_on_the_way_to_ready() {
 }
 
 #[test]
+fn output_far_outside_of_its_range_is_one_warning() {
+    use cyclegan_contract::ValueRange::{MinusOneToOne, ZeroTo255, ZeroToOne};
+    let models = Models::new();
+    let model = generators::linear;
+    let declared = |input, output, scale| generators::with_ranges(model(scale, 0.0), input, output);
+    for (name, generator, range) in [
+        ("up-to-255.onnx", model(127.5, 127.5), Some("-1 to 1")),
+        ("declared-0-1.onnx", declared(ZeroToOne, ZeroToOne, 255.0), Some("0 to 1")),
+        ("declared-255.onnx", declared(ZeroToOne, ZeroTo255, 255.0), None),
+        ("unsaturated.onnx", declared(MinusOneToOne, MinusOneToOne, 3.0), None),
+    ] {
+        let mut rig = Rig::new(&models.add(name, &generator));
+        // A change of size prepares the generator again.
+        for info in [info(), video::info(VideoFormat::Rgb, 48, 32)] {
+            rig.set_info(&info);
+            for seed in 0..3 {
+                rig.translate(video::random(&info, seed));
+            }
+        }
+        let warnings = rig::warnings_in(&rig.said());
+        assert_eq!(warnings.len(), usize::from(range.is_some()), "{name}: {warnings:?}");
+        for part in range.into_iter().flat_map(|range| [range, name, "cyclegan.output_range"]) {
+            assert!(warnings[0].contains(part), "{}", warnings[0]);
+        }
+    }
+}
+
+#[test]
 fn a_bad_model_set_while_playing_is_one_warning_and_the_old_one_stays() {
     let models = Models::new();
     let good = models.add("good/G.onnx", &generators::invert());

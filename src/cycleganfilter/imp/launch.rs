@@ -220,6 +220,35 @@ impl CycleGanFilter {
         if has_moved {
             self.post_latency();
         }
+        self.report_outlier(task);
+    }
+
+    /// Posts a warning, once per generator, if the output is far outside of the range in the metadata.
+    fn report_outlier(&self, task: &Task) {
+        let Task { pair, translator, settings, .. } = task;
+        let Some(value) = lock(translator.postprocess()).outlier() else { return };
+        let Some(generator) = pair.generator(settings.direction) else { return };
+        let path = generator.path();
+        let is_new = lock(&self.state).stream.as_mut().is_some_and(|stream| {
+            let is_new = !stream.outside.iter().any(|known| known == path);
+            if is_new {
+                stream.outside.push(path.to_path_buf());
+            }
+            is_new
+        });
+        if is_new {
+            let range = generator.contract().metadata.output_range.as_str().replace(',', " to ");
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::Settings,
+                (
+                    "{}: its output reaches {value:.0}, outside of {range}, so colours are clipped; if its \
+                     values are 0 to 255, write `0,255` to `cyclegan.output_range` of its metadata, and check \
+                     `cyclegan.input_range`",
+                    path.display()
+                )
+            );
+        }
     }
 
     /// Counts a buffer that passed through.

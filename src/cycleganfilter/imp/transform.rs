@@ -38,6 +38,7 @@ impl BaseTransformImpl for CycleGanFilter {
             flush: Interrupt::default(),
             stop: Interrupt::default(),
             is_failing: false,
+            outside: Vec::new(),
             refused: None,
             takes_video_meta: false,
             overlays: None,

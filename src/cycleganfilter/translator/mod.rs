@@ -5,6 +5,7 @@
 
 mod boxes;
 mod on_gpu;
+mod outlier;
 mod output;
 mod postprocess;
 mod preprocess;

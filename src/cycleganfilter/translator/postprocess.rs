@@ -9,6 +9,7 @@ use gst_video::{VideoFrameRef, VideoInfo};
 
 use super::{
     Kind, Request, TranslateError,
+    outlier::outlier,
     output::{Masks, writer},
     regions::RegionResiduals,
     view::View,
@@ -46,6 +47,8 @@ pub struct Postprocess {
     writer: Option<MatteWriter>,
     /// For frames in GL memory.
     pub(super) on_gpu: gl::Compositor,
+    /// See [`Self::outlier`].
+    outlier: Option<f32>,
 }
 
 /// The residual of the last frame.
@@ -88,6 +91,7 @@ impl Postprocess {
             output,
             writer: writer(info, size, output, threads)?,
             on_gpu: gl::Compositor::new(info, size),
+            outlier: None,
         })
     }
 
@@ -104,6 +108,11 @@ impl Postprocess {
         }
     }
 
+    /// The first value of the generator's output that was far outside of its range.
+    pub fn outlier(&self) -> Option<f32> {
+        self.outlier
+    }
+
     /// Discards the residual.
     pub fn forget(&mut self) {
         self.has_residual = false;
@@ -118,6 +127,10 @@ impl Postprocess {
         smoothing: f32,
     ) -> Result<(), TranslateError> {
         self.has_residual = false;
+        if self.outlier.is_none() && request.len() > 0 {
+            let range = request.generator().contract().metadata.output_range;
+            self.outlier = outlier(request.values(0)?.1, range);
+        }
         // One is a difference, the other a picture.
         if discriminant(&self.upscale) != discriminant(&upscale) {
             self.restart(Continuity::Gap);
