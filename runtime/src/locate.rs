@@ -46,10 +46,12 @@ impl ModelFiles {
         {
             return Err(error);
         }
-        let is_name = path.components().count() == 1 && !model.contains(['/', '\\']);
+        // Shells complete the name of a folder with a slash.
+        let name = model.trim_end_matches(['/', '\\']);
+        let is_name = Path::new(name).components().count() == 1 && !name.contains(['/', '\\']);
         let searched = if is_name { search_path(plugin_folder()) } else { Vec::new() };
         // A folder of that name without a generator, for example with images, does not hide it.
-        let found = searched.iter().map(|folder| folder.join(model)).find(|pair| is_pair(pair));
+        let found = searched.iter().map(|folder| folder.join(name)).find(|pair| is_pair(pair));
         found.map(Self::Pair).ok_or_else(|| match path.is_dir() {
             true => LoadError::NoPair { folder: path.to_path_buf() },
             false => LoadError::NotFound {
@@ -153,8 +155,11 @@ mod tests {
 
     #[test]
     fn the_error_for_an_unknown_name_lists_the_search_path() {
-        let error = ModelFiles::locate("no-such-model").unwrap_err().to_string();
-        assert!(error.contains("no-such-model") && error.contains(IN_DATA_DIR), "{error}");
+        // Shells complete a name with a slash if the folder is here as well.
+        for name in ["no-such-model", "no-such-model/"] {
+            let error = ModelFiles::locate(name).unwrap_err().to_string();
+            assert!(error.contains("no-such-model") && error.contains(IN_DATA_DIR), "{error}");
+        }
         let error = ModelFiles::locate("/nowhere/G.onnx").unwrap_err().to_string();
         assert!(error.contains("/nowhere/G.onnx"), "{error}");
     }
