@@ -116,15 +116,23 @@ impl Declared {
         remedy
     }
 
+    /// The same for an output.
+    fn output_remedy(&self) -> String {
+        match self.shape.as_deref() {
+            Some([_, _]) => "; this looks like a classifier, not an image generator".to_owned(),
+            _ => self.remedy(),
+        }
+    }
+
     pub fn refused(&self) -> ContractError {
         ContractError::Input { found: self.to_string(), remedy: self.remedy() }
     }
 
     pub fn refused_as_output(&self, input: &Self) -> ContractError {
         ContractError::Output {
-            found: self.to_string(),
+            found: format!("output is {self}"),
             expected: input.to_string(),
-            remedy: self.remedy(),
+            remedy: self.output_remedy(),
         }
     }
 }

@@ -35,11 +35,11 @@ pub enum ContractError {
     },
     /// The output is not an image of the input's size.
     #[error(
-        "its output is {found}, expected exactly one image output of the input's size {expected}, and optionally \
+        "its {found}, expected exactly one image output of the input's size {expected}, and optionally \
          `mask`{remedy}"
     )]
     Output {
-        /// What the model declares.
+        /// What the model declares, from "output is" or "outputs are".
         found: String,
         /// Type and shape of the input.
         expected: String,

@@ -180,7 +180,12 @@ fn outputs(graph: &Graph, input: &Declared) -> Result<(Declared, Option<Declared
         Some(image) if images.is_empty() => image,
         last => {
             let found = list(images.iter().chain(&last));
-            let (expected, remedy) = (input.to_string(), String::new());
+            let remedy = if images.is_empty() {
+                String::new()
+            } else {
+                "; remove the others as docs/models.md shows".to_owned()
+            };
+            let expected = input.to_string();
             return Err(ContractError::Output { found, expected, remedy });
         }
     };
@@ -197,7 +202,10 @@ fn outputs(graph: &Graph, input: &Declared) -> Result<(Declared, Option<Declared
 
 fn list<'a>(values: impl Iterator<Item = &'a Declared>) -> String {
     let values: Vec<_> = values.map(Declared::to_string).collect();
-    if values.is_empty() { "missing".to_owned() } else { values.join(", ") }
+    match &values[..] {
+        [] => "output is missing".to_owned(),
+        values => format!("outputs are {}", values.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -255,7 +263,11 @@ mod tests {
     fn the_error_for_a_second_image_output_says_which_one_may_stay() {
         let image = |name| image(name, &[1, 3, 64, 64]);
         let message = check(&model(image("in"), vec![image("out"), image("more")])).unwrap_err();
-        assert!(message.to_string().ends_with("and optionally `mask`"), "{message}");
+        for words in
+            ["outputs are `out`", "and optionally `mask`", "remove the others", "docs/models.md"]
+        {
+            assert!(message.to_string().contains(words), "{message} should say `{words}`");
+        }
     }
 
     #[test]
@@ -266,6 +278,10 @@ mod tests {
             (model(image("in", &[8, 3, 64, 64]), vec![good()]), "8×3×64×64"),
             (model(value("in", DataType::Uint8, &[1, 3, 64, 64]), vec![good()]), "uint8"),
             (model(good(), vec![image("probs", &[1, 1000])]), "1×1000"),
+            (
+                model(good(), vec![image("probs", &[-1, 1000])]),
+                "a classifier, not an image generator",
+            ),
             (model(good(), vec![image("out", &[1, 3, 128, 128])]), "1×3×128×128"),
             (model(good(), vec![]), "missing"),
             (model(good(), vec![good(), image("more", &[1, 3, 64, 64])]), "`more`"),

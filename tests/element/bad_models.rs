@@ -54,7 +54,7 @@ fn cases(models: &Models) -> Vec<Case> {
         },
         Case {
             file: models.add("classifier.onnx", &generators::classifier(1000)),
-            says: &["1×1000", "expected exactly one image output"],
+            says: &["1×1000", "expected exactly one image output", "looks like a classifier"],
         },
         Case {
             file: models.add("grey.onnx", &generators::with_channels(generators::invert(), 1)),
