@@ -34,6 +34,6 @@ mod size;
 pub use declared::{Dim, ElementType};
 pub use error::ContractError;
 pub use generator::{Generator, decode};
-pub use metadata::{FORMAT_VERSION, Metadata, MetadataError, ValueRange};
+pub use metadata::{FORMAT_VERSION, Metadata, MetadataError, ValueRange, size_hint};
 pub use pair::{Direction, Precision, file_name};
 pub use size::{Size, TensorLimits};

@@ -49,6 +49,15 @@ impl ValueRange {
     }
 }
 
+/// What to do with a generator that fails at a size other than its own, if its metadata, or their default, say
+/// `multiple_of`.
+pub fn size_hint(multiple_of: u32) -> String {
+    format!(
+        "If it needs sides that are multiples of another number than {multiple_of}, as U-Nets do, write the number to \
+         `cyclegan.multiple_of` in its metadata"
+    )
+}
+
 /// A `cyclegan.*` entry whose value the contract does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("metadata `{key}` is `{found}`, expected {expected}")]

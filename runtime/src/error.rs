@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use cyclegan_contract::{ContractError, Direction, Precision, Size, file_name};
+use cyclegan_contract::{ContractError, Direction, Precision, Size, file_name, size_hint};
 
 use super::{library::System, target::Target};
 
@@ -160,10 +160,10 @@ pub enum RunError {
     },
     /// ONNX Runtime reports an error, at another size than the generator's own.
     #[error(
-        "the generator failed on an image of {}×{} pixels: {reason}. If it needs sides that are multiples of another \
-         number than {multiple_of}, as U-Nets do, write the number to `cyclegan.multiple_of` in its metadata",
+        "the generator failed on an image of {}×{} pixels: {reason}. {}",
         size.width,
-        size.height
+        size.height,
+        size_hint(*multiple_of)
     )]
     FailedAtSize {
         /// The size of the input tensor.

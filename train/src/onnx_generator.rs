@@ -4,16 +4,17 @@
 
 use std::{
     env,
-    path::Path,
-    sync::OnceLock,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use cyclegan_contract::{Dim, ElementType, Generator};
+use cyclegan_contract::{Dim, ElementType, Generator, size_hint};
 use half::f16;
 use ort::{
     environment::Environment,
+    logging::LoggerFunction,
     session::{Session, SessionOutputs, builder::SessionBuilder},
     value::TensorRef,
 };
@@ -31,6 +32,8 @@ const TIMED_FOR: Duration = Duration::from_millis(400);
 pub struct OnnxGenerator {
     /// The file's contract.
     pub about: Generator,
+    /// The file; empty for a model in memory.
+    path: PathBuf,
     session: Session,
 }
 
@@ -49,7 +52,7 @@ impl OnnxGenerator {
         let open = || -> Result<Self> {
             let about = Generator::read(path)?;
             let session = session(path, threads)?;
-            Ok(Self { about, session })
+            Ok(Self { about, path: path.to_path_buf(), session })
         };
         open().with_context(|| path.display().to_string())
     }
@@ -57,7 +60,7 @@ impl OnnxGenerator {
     /// The same for a model in memory without external data.
     pub fn from_bytes(bytes: &[u8], threads: usize) -> Result<Self> {
         let about = Generator::check(bytes, Path::new("."))?;
-        Ok(Self { about, session: session_of(bytes, threads)? })
+        Ok(Self { about, path: PathBuf::new(), session: session_of(bytes, threads)? })
     }
 
     /// The median time for an image of `side`×`side` pixels, milliseconds.
@@ -113,15 +116,19 @@ impl OnnxGenerator {
         let outputs = match self.about.input_type {
             ElementType::F32 => {
                 let input = TensorRef::from_array_view((shape, values))?;
-                self.session.run(ort::inputs![name => input])?
+                self.session.run(ort::inputs![name => input])
             }
             ElementType::F16 => {
                 let values: Vec<f16> = values.iter().map(|&v| f16::from_f32(v)).collect();
                 let input = TensorRef::from_array_view((shape, values.as_slice()))?;
-                self.session.run(ort::inputs![name => input])?
+                self.session.run(ort::inputs![name => input])
             }
         };
-        Ok(outputs)
+        outputs.map_err(|error| {
+            let (path, hint) = (self.path.display(), size_hint(self.about.metadata.multiple_of));
+            let (width, height) = (shape[3], shape[2]);
+            anyhow!("{path}: the generator failed on an image of {width}×{height} pixels: {error}. {hint}")
+        })
     }
 }
 
@@ -160,7 +167,9 @@ pub fn runtime() -> Result<&'static Environment> {
         let library = env::var_os("ORT_DYLIB_PATH").unwrap_or_else(default);
         let named = |e| format!("{}: {e}", Path::new(&library).display());
         let builder = ort::init_from(&library).map_err(named)?;
-        builder.with_telemetry(false).build().map_err(|e| e.to_string())
+        // Errors are returned as well, and its warnings are of no use to users.
+        let log: LoggerFunction = Arc::new(|_, _, _, _, _| {});
+        builder.with_telemetry(false).with_logger(log).build().map_err(|e| e.to_string())
     };
     match LOADED.get_or_init(load) {
         Ok(environment) => Ok(environment),

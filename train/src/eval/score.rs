@@ -182,7 +182,8 @@ impl<'a> Scorer<'a> {
         let (mut seen, mut cycle) = (Seen::default(), 0.0);
         for i in 0..count {
             let picture = self.picture(way, i)?;
-            let image = candidates[k].onnx.generate(&picture)?.image;
+            let path = || self.domains[way].images[i].display().to_string();
+            let image = candidates[k].onnx.generate(&picture).with_context(path)?.image;
             if i.is_multiple_of(every) && score.pictures.len() < SHOWN {
                 score.pictures.push([pixels::to_picture(&picture), pixels::to_picture(&image)]);
             }
@@ -223,7 +224,8 @@ impl<'a> Scorer<'a> {
             let view = self.view(picture.dimensions());
             let picture = pixels::to_tensor(&view.of_rgb(&picture));
             let mask = pixels::mask_to_tensor(&view.of_mask(&mask));
-            let generated = onnx.generate(&picture)?.image;
+            let generated =
+                onnx.generate(&picture).with_context(|| image.display().to_string())?.image;
             let change = (generated - picture).abs().mean_dim([1i64].as_slice(), true, Kind::Float);
             let change = change * 127.5;
             let sum = |t: Tensor| t.sum(Kind::Float).double_value(&[]);
@@ -251,7 +253,9 @@ impl<'a> Scorer<'a> {
         for image in &images {
             let picture = decode::rgb(image)?;
             let picture = pixels::to_tensor(&self.view(picture.dimensions()).of_rgb(&picture));
-            let difference = (onnx.generate(&picture)?.image - picture).abs() * 127.5;
+            let generated =
+                onnx.generate(&picture).with_context(|| image.display().to_string())?.image;
+            let difference = (generated - picture).abs() * 127.5;
             let levels = difference.mean_dim([1i64].as_slice(), true, Kind::Float);
             let share = levels.gt(VISIBLE).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
             change += levels.mean(Kind::Float).double_value(&[]);

@@ -43,6 +43,23 @@ fn a_run_and_its_export_have_equal_scores() {
     assert!(page.contains("A2B") && page.contains("data:image/jpeg;base64,"));
 }
 
+/// As a U-Net fails at a size that its halving does not divide.
+#[test]
+fn a_generator_that_fails_is_named_with_the_image_and_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 2);
+    let models = Models::new();
+    let mut only_64_wide = generators::linear(1.0, 0.0);
+    let offset = generators::float_weight("offset", &[1, 3, 1, 64], &[0.0; 192]);
+    only_64_wide.graph.as_mut().unwrap().initializer[1] = offset;
+    let model = models.add("unet.onnx", &only_64_wide);
+    let eval = ["eval", "--features", "none", "--data", data.to_str().unwrap(), "--size", "48"];
+    let parts = ["unet.onnx", "000.png", "on an image of 48×48 pixels", "cyclegan.multiple_of"];
+    let said = fails(&[&eval[..], &["--model", model.to_str().unwrap()]].concat(), &parts);
+    assert_eq!(said.lines().count(), 1, "ONNX Runtime's own log: {said}");
+}
+
 #[test]
 fn images_have_a_size_that_every_generator_accepts() {
     let folder = tempfile::tempdir().unwrap();
