@@ -94,6 +94,7 @@ impl Recipe {
             table.remove(key).map(text).transpose()
         };
         let (data, out, init_from) = (path("data")?, path("out")?, path("init-from")?);
+        known(&table, &OF_ALL)?;
         let stages = match table.remove("stage") {
             Some(Value::Array(stages)) if !stages.is_empty() => stages,
             _ => bail!("no stage, expected [[stage]] with `images` or `minutes`"),
@@ -107,7 +108,6 @@ impl Recipe {
         let compress = student.transpose().context("[compress]")?;
         let export = after("export")?.map(|options| exported(options, folder));
         let export = export.transpose().context("[export]")?;
-        known(&table, &OF_ALL)?;
         let stage = |(i, own): (usize, Value)| {
             let Value::Table(own) = own else {
                 bail!("stage {} is {own}, expected [[stage]]", i + 1);
@@ -154,7 +154,7 @@ fn stage(name: &str, mut own: Table, all: &Table, folder: &Path) -> Result<Stage
                 "max-minutes" => "minutes",
                 other => other,
             };
-            bail!("`{key}` is {value}: {}", error.message().trim_end());
+            bail!("`{key}` is {value}: {}", without_types(error.message().trim_end()));
         }
     }
     let given = options.keys().cloned().collect();
@@ -168,8 +168,25 @@ fn length(table: &mut Table) -> Result<(String, Value)> {
     let mut given = LENGTHS.iter().zip(lengths).filter_map(|(name, value)| Some((*name, value?)));
     match (given.next(), given.next()) {
         (Some((name, value)), None) => Ok((name.to_owned(), value)),
-        _ => bail!("it has no length, expected either `images` or `minutes`"),
+        (Some(_), Some(_)) => bail!("it has both `images` and `minutes`, expected one of them"),
+        (None, _) => bail!("it has no length, expected either `images` or `minutes`"),
     }
+}
+
+/// An error of the parser without the names of Rust's types.
+fn without_types(message: &str) -> &str {
+    let expected = [
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u32", "expected a whole number from 0 to 4294967295"),
+        ("expected f64", "expected a number"),
+        ("expected a boolean", "expected true or false"),
+        ("expected a string", "expected a text in quotes"),
+        ("expected path string", "expected a path in quotes"),
+        ("expected a sequence", "expected a list, in brackets"),
+    ];
+    let plain = expected.iter().find(|(of_type, _)| message.ends_with(of_type));
+    plain.map_or(message, |(_, plain)| plain)
 }
 
 /// Refuses unknown options and suggests a similar one.

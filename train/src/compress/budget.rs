@@ -100,6 +100,11 @@ impl Limit {
         }
     }
 
+    /// Whether the cost follows from a network's shape, without a measurement.
+    pub fn is_arithmetic(&self) -> bool {
+        self.unit == Unit::Macs
+    }
+
     /// Fails if a network of a given shape costs more.
     pub fn allow(&self, generator: &Generator) -> Result<()> {
         let cost = self.cost(generator)?;

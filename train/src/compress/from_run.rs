@@ -56,6 +56,13 @@ impl RunTeacher {
         Ok(Self { checkpoint, config, model, kept: None })
     }
 
+    /// A teacher with the options of `config` and random weights. Its smallest student costs as much as that of a
+    /// trained one.
+    pub fn untrained(config: &Config) -> Result<Self> {
+        let model = CycleGan::new(&config.train, Device::Cpu)?;
+        Ok(Self { checkpoint: PathBuf::new(), config: config.clone(), model, kept: None })
+    }
+
     /// Its generators.
     pub fn networks(&self) -> &[Generator; 2] {
         &self.model.networks

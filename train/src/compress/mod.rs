@@ -24,7 +24,7 @@ use crate::{
     ranks::launched,
     run_folder::{Config, Distill, RunFolder},
 };
-use budget::Budget;
+use budget::{Budget, Limit};
 use from_run::{RunTeacher, check_alignment, student_options};
 use onnx_teacher::OnnxTeacher;
 
@@ -99,6 +99,23 @@ pub fn options_for(
     options.check_losses(args.distill.taught([true; 2], true))?;
     check_alignment(&Generator::new(teacher.generator(0)), &options, &args.distill)?;
     Ok(options)
+}
+
+/// Refuses a budget that no student of a run with the options `teacher` can meet.
+pub fn check_budget(
+    teacher: &Config,
+    mut options: TrainOptions,
+    args: &CompressArgs,
+    matches: &ArgMatches,
+) -> Result<()> {
+    let Some(limit) = args.budget.limit().filter(Limit::is_arithmetic) else {
+        return Ok(());
+    };
+    let mut teacher = RunTeacher::untrained(teacher)?;
+    match teacher.prunes(&options) {
+        true => teacher.prune(&limit, &mut options),
+        false => fit(&args.budget, &mut options, matches),
+    }
 }
 
 /// Refuses options that cannot work for a student.

@@ -166,7 +166,10 @@ fn check_student(config: &Config) -> Result<()> {
     let student = || {
         let (args, matches) =
             recipe::compress_args(arguments, Path::new("run"), Path::new("student"))?;
-        compress::options_for(&last.train, &args, &matches)
+        let options = compress::options_for(&last.train, &args, &matches)?;
+        let teacher = Config::new(config.data.clone(), last.train.clone());
+        compress::check_budget(&teacher, options.clone(), &args, &matches)?;
+        Ok::<_, anyhow::Error>(options)
     };
     let student = student().context("[compress]")?;
     let Some(arguments) = &config.export else {

@@ -399,7 +399,27 @@ fn errors_name_the_file_the_stage_and_the_option() {
             &["stage 2 (second)", "`lamda-a`", "`lambda-a`"][..],
         ),
         (change("lambda-a = 2", "lambda-a = -2"), &["stage 2 (second)", "--lambda-a is -2"]),
-        (change("lr = 1e-3", "lr = 'high'"), &["stage 1 (first)", "`lr` is", "expected f64"]),
+        (change("lr = 1e-3", "lr = 'high'"), &["stage 1 (first)", "`lr` is", "expected a number"]),
+        (
+            change("lr = 1e-3", "batch-size = -1"),
+            &["stage 1 (first)", "`batch-size` is -1: expected a whole number"],
+        ),
+        (
+            change("lr = 1e-3", "mask-head = 1"),
+            &["stage 1 (first)", "`mask-head` is 1: expected true or false"],
+        ),
+        (
+            change("lr = 1e-3", "negatives = 'x'"),
+            &["stage 1 (first)", "`negatives` is", "expected a list"],
+        ),
+        (
+            change("lr = 1e-3", "minutes = 3"),
+            &["stage 1 (first)", "both `images` and `minutes`, expected one of them"],
+        ),
+        (
+            change("[export]", "[compress]\nimages = 2\nmax-macs = 1e3\n[export]"),
+            &["[compress]", "1.0000e3 MACs", "smallest possible student needs"],
+        ),
         (change("lr = 1e-3", "norm-d = 'bach'"), &["stage 1 (first)", "`norm-d`", "batch"]),
         (change("images = 12", ""), &["stage 2 (second)", "`images` or `minutes`"]),
         (change("images = 12", "images = 12\nminutes = 1"), &["stage 2 (second)", "either"]),
@@ -445,6 +465,7 @@ fn errors_name_the_file_the_stage_and_the_option() {
         (change("[export]", "[export]\nmask-gain = 0"), &["[export]", "--mask-gain is 0"]),
         (change("[export]", "[export]\nfloat-share = 2"), &["[export]", "--float-share is 2"]),
         ("data = 'data'".to_owned(), &["no stage"]),
+        ("[[stages]]\nimages = 2".to_owned(), &["`stages`", "`stage`"]),
         (change("out = \"run\"", "out = "), &["line 3"]),
     ] {
         let folder = recipe_folder(&recipe);
