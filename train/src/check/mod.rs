@@ -12,7 +12,10 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::{
-    data::{folder::Domain, pairs::matched},
+    data::{
+        folder::{Domain, other_formats},
+        pairs::matched,
+    },
     net::generator::NetG,
     options::{MAX_SIDE, Mode, TrainOptions},
     progress,
@@ -66,6 +69,11 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     train.set_defaults_of_fast(|_| false);
     let load_size = args.load_size.unwrap_or(train.load_size);
     let expected = Expected { load_size, distance: args.distance, mode: args.mode };
+    for (name, domain) in &domains {
+        if let Some(found) = other_formats(&domain.root)? {
+            say!("{name}: {found}");
+        }
+    }
     let findings = findings(&folders, expected);
     for finding in &findings {
         say!("{}", finding.line);

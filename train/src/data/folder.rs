@@ -4,7 +4,7 @@
 //! `trainA_mask`, `trainB_mask`.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -15,6 +15,12 @@ use super::frames::followers;
 
 /// File name extensions of images.
 const ENDINGS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
+
+/// File name extensions of images that cannot be read.
+const OTHER_ENDINGS: [&str; 20] = [
+    "arw", "avif", "cr2", "cr3", "dds", "dng", "exr", "gif", "hdr", "heic", "heif", "ico", "jp2",
+    "jxl", "nef", "pgm", "ppm", "psd", "svg", "tga",
+];
 
 /// The images of one domain.
 #[derive(Clone, Debug, Default)]
@@ -52,9 +58,10 @@ impl Domain {
         let images = pictures(&folder)?;
         ensure!(
             !images.is_empty(),
-            "{}: no images, expected files ending in {}",
+            "{}: no images, expected files ending in {}{}",
             folder.display(),
-            ENDINGS.join(", ")
+            ENDINGS.join(", "),
+            other_formats(&folder)?.map_or_else(String::new, |found| format!("; {found}"))
         );
         Ok(Self { root: folder, images, ..Self::default() })
     }
@@ -112,9 +119,26 @@ fn masks(folder: &Path, root: &Path, images: &[PathBuf]) -> Result<Vec<Option<Pa
 /// The images of a folder and its subfolders, sorted, without hidden ones.
 pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    collect(folder, &mut HashSet::new(), &mut found)?;
+    collect(folder, &ENDINGS, &mut HashSet::new(), &mut found)?;
     found.sort();
     Ok(found)
+}
+
+/// A line about the images of a folder whose formats are not read, with what to do.
+pub fn other_formats(folder: &Path) -> Result<Option<String>> {
+    let mut found = Vec::new();
+    collect(folder, &OTHER_ENDINGS, &mut HashSet::new(), &mut found)?;
+    let formats: BTreeSet<_> =
+        found.iter().filter_map(|path| Some(path.extension()?.to_str()?.to_lowercase())).collect();
+    let formats: Vec<_> = formats.into_iter().collect();
+    let files = if found.len() == 1 { "file" } else { "files" };
+    Ok((!found.is_empty()).then(|| {
+        format!(
+            "{} {files} of formats that are not read ({}): convert them to JPEG or PNG",
+            found.len(),
+            formats.join(", ")
+        )
+    }))
 }
 
 /// The images of a folder that `option` names. Fails if there are none.
@@ -134,7 +158,12 @@ pub fn pictures_for(option: &str, folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// `seen` prevents endless loops through links.
-fn collect(folder: &Path, seen: &mut HashSet<PathBuf>, found: &mut Vec<PathBuf>) -> Result<()> {
+fn collect(
+    folder: &Path,
+    endings: &[&str],
+    seen: &mut HashSet<PathBuf>,
+    found: &mut Vec<PathBuf>,
+) -> Result<()> {
     let context = || folder.display().to_string();
     if !seen.insert(folder.canonicalize().with_context(context)?) {
         return Ok(());
@@ -148,8 +177,8 @@ fn collect(folder: &Path, seen: &mut HashSet<PathBuf>, found: &mut Vec<PathBuf>)
         }
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         if path.is_dir() {
-            collect(&path, seen, found)?;
-        } else if ENDINGS.iter().any(|e| ending.eq_ignore_ascii_case(e)) {
+            collect(&path, endings, seen, found)?;
+        } else if endings.iter().any(|e| ending.eq_ignore_ascii_case(e)) {
             found.push(path);
         }
     }

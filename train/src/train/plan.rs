@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     data::{
-        folder::{Domain, pictures_for},
+        folder::{Domain, other_formats, pictures_for},
         held_out::{HeldOut, hold_out},
         pairs::matched,
         sampler::Plan,
@@ -30,6 +30,11 @@ pub fn plan(
 ) -> Result<(Plan, Option<HeldOut>)> {
     let o = &config.train;
     let mut domains = domains(config)?;
+    for (name, domain) in ["trainA", "trainB"].iter().zip(&domains).filter(|_| rank == 0) {
+        if let Some(found) = other_formats(&domain.root)? {
+            say_error!("{name}: {found}");
+        }
+    }
     let mut negatives = all_pictures("--negatives", &o.negatives)?;
     // Also in a stage without validation: another stage must not validate with images that this one has trained on.
     let held_out = (config.val_share())

@@ -238,6 +238,24 @@ fn an_option_that_needs_images_or_a_network_says_so() {
 }
 
 #[test]
+fn images_of_other_formats_are_named() {
+    let case = Case::new(2);
+    for name in ["1.heic", "2.HEIC", "3.gif"] {
+        fs::write(case.data().join("trainA").join(name), "").unwrap();
+    }
+    let line =
+        "trainA: 3 files of formats that are not read (gif, heic): convert them to JPEG or PNG";
+    let data = case.data();
+    let said = run(&["check", "--data", text(&data), "--load-size", "40"]).stdout;
+    assert!(String::from_utf8_lossy(&said).contains(line), "{}", String::from_utf8_lossy(&said));
+    let said = run(&refs(&case.train(&[]))).stderr;
+    assert!(String::from_utf8_lossy(&said).contains(line), "{}", String::from_utf8_lossy(&said));
+    fs::remove_file(data.join("trainA/000.png")).unwrap();
+    fs::remove_file(data.join("trainA/001.png")).unwrap();
+    fails(&["check", "--data", text(&data)], &["trainA: no images", "not read (gif, heic)"]);
+}
+
+#[test]
 fn running_out_of_memory_is_one_line_and_leaves_no_run() {
     let case = Case::new(2);
     let more = ["--ndf", "4000000", "--net-d", "basic"];
