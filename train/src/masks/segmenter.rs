@@ -6,10 +6,11 @@
 //! (salient objects, one channel), the probability of each class (segmentation, one channel per class), or the
 //! class number (integers).
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
+use cyclegan_contract::decode;
 use ort::{
     session::Session,
     value::{DynValue, TensorRef},
@@ -79,7 +80,10 @@ impl Segmenter {
     /// If it does not have exactly one image input, has no such output, or does not fit the options.
     pub fn open(model: &Path, args: &SegmenterArgs) -> Result<Self> {
         let name = model.display();
-        let session = session(model, 0).with_context(|| name.to_string())?;
+        let context = || name.to_string();
+        // Says what other files are, which ONNX Runtime only calls invalid.
+        decode(&fs::read(model).with_context(context)?).with_context(context)?;
+        let session = session(model, 0).with_context(context)?;
         let [input] = session.inputs() else {
             bail!("{name}: it has {} inputs, expected one image input", session.inputs().len());
         };

@@ -231,6 +231,7 @@ fn an_option_that_needs_images_or_a_network_says_so() {
         fails(&refs(&case.train(&[option, missing])), &[missing, "no such folder", &images]);
     }
     fails(&refs(&case.train(&["--d-features", file])), &[file, "not an ONNX model but text"]);
+    fails(&["masks", "--data", "data", "--model", file], &[file, "not an ONNX model but text"]);
     let backbone = ["--mask-head", "--backbone", file];
     fails(&refs(&case.train(&backbone)), &[file, "not an ONNX model but text"]);
     let extract = ["extract", file, "--out", file];
