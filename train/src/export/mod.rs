@@ -107,6 +107,7 @@ impl ExportArgs {
         ] {
             ensure!((0.0..=1.0).contains(&share), "{name} is {share}, expected 0 to 1");
         }
+        ensure!(self.calibration_images > 0, "--calibration-images is 0, expected at least 1");
         let gain = self.mask_gain;
         ensure!(gain > 0.0 && gain.is_finite(), "--mask-gain is {gain}, expected more than 0");
         for (name, shift) in
@@ -185,16 +186,18 @@ fn opened(args: &ExportArgs) -> Result<Pair> {
 
 /// Writes the generators of a pair and their variants.
 fn write_all(pair: &Pair, args: &ExportArgs) -> Result<Vec<Written>> {
-    let mut written = pair.write(&args.out)?;
-    written.iter().for_each(Written::print);
-    for &direction in &pair.directions {
-        if args.variants.is_empty() {
-            break;
-        }
-        let data = args.calibrate.as_deref().unwrap_or(&pair.config.data);
+    let data = args.calibrate.as_deref().unwrap_or(&pair.config.data);
+    let frames = |&direction: &Direction| {
         let domain = ["trainA", "trainB"][direction as usize];
         let metadata = pair.metadata(direction)?;
-        let frames = frames::read(data, domain, args.calibration_images, &metadata)?;
+        Ok((direction, frames::read(data, domain, args.calibration_images, &metadata)?))
+    };
+    // Before anything is written, as the images may be missing.
+    let calibrated = pair.directions.iter().filter(|_| !args.variants.is_empty());
+    let calibrated: Vec<_> = calibrated.map(frames).collect::<Result<_>>()?;
+    let mut written = pair.write(&args.out)?;
+    written.iter().for_each(Written::print);
+    for (direction, frames) in calibrated {
         let float32 = args.out.join(file_name(direction, Precision::Fp32));
         let references = References::by(&mut OnnxGenerator::open(&float32, 0)?, frames)?;
         for &variant in &args.variants {
