@@ -10,7 +10,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args};
 use image::{GrayImage, RgbImage};
 use indicatif::ProgressBar;
@@ -19,6 +19,7 @@ use tch::{Kind, Tensor, kind::FLOAT_CPU};
 use crate::{
     data::{decode, folder::Domain, view::View},
     interrupt::{self, Interrupted},
+    options::share,
     pixels, progress,
 };
 use colour::{ColourArgs, Hues};
@@ -46,7 +47,7 @@ pub struct MasksArgs {
     #[command(flatten)]
     colour: ColourArgs,
     /// Probability from which a pixel counts as foreground
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
     threshold: f64,
     /// Write probabilities as grey levels instead of black and white
     #[arg(long, conflicts_with = "threshold")]
@@ -94,11 +95,8 @@ struct Counts {
 
 /// Writes the masks that are missing.
 pub fn run(args: &MasksArgs) -> Result<()> {
-    ensure!(
-        (0.0..=1.0).contains(&args.threshold),
-        "--threshold is {}, expected 0 to 1",
-        args.threshold
-    );
+    share("--threshold", args.threshold)?;
+    args.colour.check()?;
     let mut finder = match (&args.model, args.hue) {
         (_, Some(hues)) => Finder::Colour(hues),
         (Some(model), None) => Finder::Network(Segmenter::open(model, &args.segmenter)?),

@@ -30,6 +30,7 @@ use crate::{
         init::InitType,
     },
 };
+pub use check::share;
 pub use from_files::directions_in;
 pub use given::{first_given, is_given, overridden, set_unless_given};
 pub use values::{BestBy, GeneratorName, LookAt, LrPolicy, MixedPrecision, Mode};
@@ -43,6 +44,8 @@ const MAX_THREADS: i64 = 1024;
 /// The largest number of channels in any option, and of blocks or layers: more need the memory of many machines.
 const MAX_CHANNELS: i64 = 1024;
 const MAX_LAYERS: i64 = 64;
+/// The most images of each domain in a batch.
+const MAX_BATCH: i64 = 4096;
 
 /// Options of `train`.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]

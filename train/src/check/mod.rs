@@ -40,7 +40,7 @@ pub struct CheckArgs {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=MAX_SIDE))]
     load_size: Option<u32>,
     /// Two images count as the same if their 64-bit perceptual hashes differ in fewer bits than this
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(..=64))]
     distance: u32,
     /// Write a contact sheet to this file: a page (.html) or an image (.png)
     #[arg(long, value_name = "FILE")]

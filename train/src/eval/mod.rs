@@ -16,7 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum, builder::RangedU64ValueParser};
 use cyclegan_contract::{Direction, Precision, file_name};
 use cyclegan_output::write_atomically;
 
@@ -56,10 +56,10 @@ pub struct EvalArgs {
     #[arg(long)]
     features: Option<PathBuf>,
     /// Grey level that is 0 in the feature network's input
-    #[arg(long, default_value_t = 127.0)]
+    #[arg(long, default_value_t = 127.0, allow_negative_numbers = true)]
     features_mean: f64,
     /// Grey levels per unit of the feature network's input
-    #[arg(long, default_value_t = 128.0)]
+    #[arg(long, default_value_t = 128.0, allow_negative_numbers = true)]
     features_std: f64,
     /// Class of domain A in `probs`
     #[arg(long)]
@@ -71,13 +71,13 @@ pub struct EvalArgs {
     #[arg(long)]
     clip: Option<PathBuf>,
     /// Score only this many frames from the clip's start
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = RangedU64ValueParser::<usize>::new().range(2..))]
     clip_frames: usize,
     /// Short side that images are scaled to, pixels
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=MAX_SIDE))]
     size: u32,
     /// Score at most this many images per domain
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     max_images: usize,
     /// Write the scores as JSON to this file
     #[arg(long)]
@@ -151,7 +151,12 @@ fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
     }
     let path = args.features.clone().map_or_else(default_network, Ok)?;
     ensure!(
-        args.features_std > 0.0,
+        args.features_mean.is_finite(),
+        "--features-mean is {}, expected a number",
+        args.features_mean
+    );
+    ensure!(
+        args.features_std > 0.0 && args.features_std.is_finite(),
         "--features-std is {}, expected more than 0",
         args.features_std
     );

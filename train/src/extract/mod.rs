@@ -40,13 +40,14 @@ pub struct ExtractArgs {
     every: u64,
     /// Leave out a frame whose 64-bit perceptual hash differs in fewer bits than this from a kept one; 0
     /// keeps all
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(..=64))]
     distance: u32,
     /// Keep at most this many frames of each shot
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     max_per_shot: Option<u64>,
     /// Fail if a video gives no frame for this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(1..))]
     stall_timeout: u64,
 }
 

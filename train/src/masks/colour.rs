@@ -4,8 +4,11 @@
 
 use std::str::FromStr;
 
+use anyhow::Result;
 use clap::Args;
 use tch::{Kind, Tensor};
+
+use crate::options::share;
 
 /// Side of the smallest hole and of the smallest speck that remain, as a share of the image's short side.
 const GRAIN: f64 = 0.01;
@@ -14,10 +17,10 @@ const GRAIN: f64 = 0.01;
 #[derive(Debug, Args)]
 pub struct ColourArgs {
     /// --hue: minimum saturation, 0 to 1
-    #[arg(long, default_value_t = 0.15)]
+    #[arg(long, default_value_t = 0.15, allow_negative_numbers = true)]
     saturation: f64,
     /// --hue: minimum chroma, the difference between the largest and the smallest of red, green and blue, 0 to 1
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = 0.05, allow_negative_numbers = true)]
     chroma: f64,
 }
 
@@ -28,7 +31,7 @@ pub struct Hues(f64, f64);
 impl FromStr for Hues {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
         let degrees = |text: &str| text.parse().ok().filter(|d| (0.0..=360.0).contains(d));
         let ends = text.split_once('-').map(|(from, to)| (degrees(from), degrees(to)));
         match ends {
@@ -39,6 +42,12 @@ impl FromStr for Hues {
 }
 
 impl ColourArgs {
+    /// Refuses values that no pixel or every pixel has.
+    pub fn check(&self) -> Result<()> {
+        share("--saturation", self.saturation)?;
+        share("--chroma", self.chroma)
+    }
+
     /// The mask, 1×1×H×W, of 1×3×H×W in [−1, 1]: 1 for pixels of such a colour, else 0, with small holes closed and
     /// specks removed.
     pub fn inside(&self, hues: Hues, picture: &Tensor) -> Tensor {

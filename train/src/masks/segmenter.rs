@@ -116,8 +116,13 @@ impl Segmenter {
             _ => Err(anyhow!("{option} has {} values, expected 1 or 3", values.len())),
         };
         ensure!(
-            args.std.iter().all(|&s| s > 0.0),
+            args.std.iter().all(|&s| s > 0.0 && s.is_finite()),
             "--std has a value of 0 or less, expected more than 0"
+        );
+        ensure!(
+            args.mean.iter().all(|m| m.is_finite()),
+            "--mean is {:?}, expected numbers",
+            args.mean
         );
         let scale = [three("--mean", &args.mean)?, three("--std", &args.std)?];
         Ok(Self { session, input, output, sides, scale, activation: None })

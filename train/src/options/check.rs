@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 
 use super::{
-    BestBy, LrPolicy, MAX_CHANNELS, MAX_LAYERS, MAX_SIDE, MAX_THREADS, TrainOptions,
+    BestBy, LrPolicy, MAX_BATCH, MAX_CHANNELS, MAX_LAYERS, MAX_SIDE, MAX_THREADS, TrainOptions,
     given::check_numbers,
 };
 use crate::{
@@ -91,6 +91,7 @@ impl TrainOptions {
         }
         ensure!(self.max_dataset_size != Some(0), "--max-dataset-size is 0, expected at least 1");
         for (name, value, most) in [
+            ("--batch-size", self.batch_size, MAX_BATCH),
             ("--crop-size", self.crop_size, MAX_SIDE),
             ("--load-size", self.load_size, MAX_SIDE),
             ("--num-threads", self.num_threads, MAX_THREADS),
@@ -340,7 +341,8 @@ fn zero_or_more(name: &str, value: f64) -> Result<()> {
     Ok(())
 }
 
-fn share(name: &str, value: f64) -> Result<()> {
+/// Refuses numbers outside of 0 to 1.
+pub fn share(name: &str, value: f64) -> Result<()> {
     ensure!((0.0..=1.0).contains(&value), "{name} is {value}, expected 0 to 1");
     Ok(())
 }
@@ -409,6 +411,7 @@ mod tests {
             ("--lambda-nce -1", "--lambda-nce is -1", "0 or more"),
             ("--lambda-nce 1 --net-g unet_256", "--lambda-nce is 1", "--net-g"),
             ("--batch-size 0", "--batch-size is 0", "at least 1"),
+            ("--batch-size 65536", "--batch-size is 65536", "at most 4096"),
             ("--blocks 1000000", "--blocks is 1000000", "at most 64"),
             ("--net-g unet_256 --ngf 5000", "--ngf is 5000", "at most 1024"),
             ("--max-dataset-size 0", "--max-dataset-size is 0", "at least 1"),

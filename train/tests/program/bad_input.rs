@@ -203,7 +203,14 @@ fn sizes_and_numbers_of_threads_have_limits() {
         fails(&refs(&case.train(more)), parts);
     }
     let data = case.data();
-    let commands: [&[&str]; 6] = [
+    let eval = ["eval", "--data", text(&data), "--run", "run"];
+    let commands: [&[&str]; 12] = [
+        &[&eval[..], &["--clip-frames", "0"]].concat(),
+        &[&eval[..], &["--clip-frames", "1"]].concat(),
+        &[&eval[..], &["--max-images", "0"]].concat(),
+        &["extract", "clip.mp4", "--out", "frames", "--stall-timeout", "0"],
+        &["extract", "clip.mp4", "--out", "frames", "--distance", "65"],
+        &["check", "--data", text(&data), "--distance", "65"],
         &["export", "--run", "run", "--out", "pair", "--size", "0"],
         &["export", "--run", "run", "--out", "pair", "--size", "100000"],
         &["extract", "clip.mp4", "--out", "frames", "--size", "100000"],
@@ -236,6 +243,20 @@ fn an_option_that_needs_images_or_a_network_says_so() {
     fails(&refs(&case.train(&backbone)), &[file, "not an ONNX model but text"]);
     let extract = ["extract", file, "--out", file];
     fails(&extract, &[file, "a file, expected a folder"]);
+}
+
+#[test]
+fn shares_for_masks_are_within_their_range() {
+    let masks = ["masks", "--data", "data", "--hue", "0-90"];
+    for (option, value) in [
+        ("--saturation", "1.5"),
+        ("--saturation", "NaN"),
+        ("--chroma", "-0.1"),
+        ("--threshold", "2"),
+    ] {
+        let found = format!("{option} is {value}, expected 0 to 1");
+        fails(&[&masks[..], &[option, value]].concat(), &[&found]);
+    }
 }
 
 #[test]
