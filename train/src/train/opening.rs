@@ -154,8 +154,22 @@ fn fresh(
             train.take_architecture(folder, trained, is_given)?;
         }
         train.set_defaults_of_fast(is_given);
+        check_length(train)?;
     }
     Ok((RunFolder::new(out), config, None))
+}
+
+/// Refuses a new run that would end before its first iteration.
+fn check_length(train: &TrainOptions) -> Result<()> {
+    ensure!(train.max_iters != Some(0), "--max-iters is 0, expected at least 1");
+    ensure!(
+        train.max_images.is_some()
+            || train.max_minutes.is_some()
+            || train.n_epochs > 0
+            || train.n_epochs_decay > 0,
+        "--n-epochs and --n-epochs-decay are 0, expected at least 1 epoch, or --max-images or --max-minutes"
+    );
+    Ok(())
 }
 
 /// Refuses a student that cannot be trained or exported: it begins after the last stage, perhaps hours from now.

@@ -260,6 +260,15 @@ fn shares_for_masks_are_within_their_range() {
 }
 
 #[test]
+fn a_new_run_without_a_length_is_refused() {
+    let case = Case::new(2);
+    let epochs = ["--max-iters", "9", "--n-epochs", "0", "--n-epochs-decay", "0"];
+    fails(&refs(&case.train(&epochs)), &["--n-epochs and --n-epochs-decay are 0", "expected"]);
+    fails(&refs(&case.train(&["--max-iters", "0"])), &["--max-iters is 0", "at least 1"]);
+    assert!(!case.out().exists(), "a run that never began left a folder");
+}
+
+#[test]
 fn images_of_other_formats_are_named() {
     let case = Case::new(2);
     for name in ["1.heic", "2.HEIC", "3.gif"] {
