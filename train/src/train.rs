@@ -10,7 +10,11 @@ mod output;
 mod plan;
 mod session;
 
-use std::{path::PathBuf, sync::atomic::AtomicBool};
+use std::{
+    io::{self, ErrorKind},
+    path::PathBuf,
+    sync::atomic::AtomicBool,
+};
 
 use anyhow::Result;
 use clap::{ArgMatches, Args};
@@ -68,7 +72,7 @@ pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
     let ranks = launch.ranks();
     let result = catch_panics(|| {
         let (run, config, newest) = opened(args, matches, ranks.rank())?;
-        all_stages(&run, config, ranks, newest)
+        all_stages(&run, config, ranks, newest).map_err(|error| with_advice(error, &run))
     });
     launch.end(result)
 }
@@ -149,5 +153,26 @@ fn finish(run: &RunFolder, config: &Config, stop: &AtomicBool) -> Result<()> {
 /// Trains a student of `compress`.
 pub fn student(student: Student) -> Result<()> {
     let stop = interrupt::flag()?;
-    Session::of_student(student)?.train(&stop)
+    let run = student.run.clone();
+    Session::of_student(student)?.train(&stop).map_err(|error| with_advice(error, &run))
+}
+
+/// Says how to continue a run that has ended because the disk is full.
+fn with_advice(error: anyhow::Error, run: &RunFolder) -> anyhow::Error {
+    let is_full =
+        error.chain().filter_map(|cause| cause.downcast_ref()).any(|error: &io::Error| {
+            matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+            )
+        });
+    if !is_full {
+        return error;
+    }
+    let path = run.path().display();
+    let next = match checkpoint::list(&run.checkpoints()) {
+        Ok(found) if !found.is_empty() => format!("`train --resume --out {path}` continues"),
+        _ => format!("delete {path} and start again, as it has no checkpoint"),
+    };
+    error.context(format!("no space is left; free some, then {next}"))
 }

@@ -100,14 +100,22 @@ impl Output {
         self.board.scalars(images, line)
     }
 
-    /// Writes a sample and the report.
+    /// Writes a sample and the report. A run goes on without samples.
     pub fn picture(&mut self, model: &CycleGan, bar: &ProgressBar) -> Result<()> {
+        if let Err(error) = self.sample(model)
+            && self.warned.insert("sample".to_owned())
+        {
+            bar.suspend(|| say_error!("warning: no sample picture: {error:#}; training continues"));
+        }
+        self.report(bar)
+    }
+
+    fn sample(&mut self, model: &CycleGan) -> Result<()> {
         let path = self.run.samples().join(format!("{:08}.png", model.images));
         let grid = self.samples.grid(model);
         pixels::write_png(&grid, &path)?;
         samples::thin(&self.run.samples())?;
-        self.board.picture(model.images, "samples", &grid)?;
-        self.report(bar)
+        self.board.picture(model.images, "samples", &grid)
     }
 
     /// Writes the report and prints new warnings.

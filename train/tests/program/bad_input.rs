@@ -355,7 +355,23 @@ fn a_full_disk_ends_the_run_and_leaves_no_half_checkpoint() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("cannot write") && stderr.contains("00000004"), "{stderr}");
+    let advice = format!("free some, then delete {} and start again", text(&case.out()));
+    assert!(stderr.contains(&advice), "{stderr}");
     assert_eq!(fs::read_dir(case.out().join("checkpoints")).unwrap().count(), 0);
+}
+
+/// A folder that cannot be made stands in for a full disk.
+#[test]
+fn a_sample_that_cannot_be_written_does_not_end_training() {
+    let case = Case::trained(2);
+    let out = case.out();
+    fs::remove_dir_all(out.join("samples")).unwrap();
+    fs::write(out.join("samples"), "").unwrap();
+    let more = ["--max-iters", "8", "--display-freq", "1"];
+    let said = run(&[&["train", "--resume", "--out", text(&out)], &more[..]].concat()).stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(said.matches("warning: no sample picture").count(), 1, "{said}");
+    assert!(out.join("checkpoints/00000008.safetensors").is_file());
 }
 
 #[test]
