@@ -4,8 +4,8 @@
 
 use tch::{Kind, Tensor};
 
-use super::flow::{flow, visible};
-use crate::warp::warp;
+use super::flow::{Pyramid, flow, visible};
+use crate::{progress, warp::warp};
 
 /// Motion between consecutive frames of a clip, computed once for all generators.
 #[derive(Debug)]
@@ -17,12 +17,22 @@ pub struct Motion {
 impl Motion {
     /// The motion of frames 1×3×H×W.
     pub fn of(frames: &[Tensor]) -> Self {
-        let step = |pair: &[Tensor]| {
-            let there = flow(&pair[0], &pair[1]);
-            let seen = visible(&there, &flow(&pair[1], &pair[0]));
-            (there, seen)
-        };
-        Self { steps: frames.windows(2).map(step).collect() }
+        let bar =
+            progress::bar(frames.len().saturating_sub(1), "motion {bar:30} {pos}/{len} eta {eta}");
+        let mut steps = Vec::new();
+        let mut before: Option<Pyramid> = None;
+        for frame in frames {
+            let after = Pyramid::of(frame);
+            if let Some(before) = &before {
+                let there = flow(before, &after);
+                let seen = visible(&there, &flow(&after, before));
+                steps.push((there, seen));
+                bar.inc(1);
+            }
+            before = Some(after);
+        }
+        bar.finish_and_clear();
+        Self { steps }
     }
 
     /// Root of the mean over frames of Σ‖M⊙(warp(O_{t+1}) − O_t)‖²/ΣM, in grey levels a channel.
