@@ -286,11 +286,18 @@ fn images_of_other_formats_are_named() {
     fails(&["check", "--data", text(&data)], &["trainA: no images", "not read (gif, heic)"]);
 }
 
+/// A limit on the address space stands in for a machine with less memory.
 #[test]
 fn running_out_of_memory_is_one_line_and_leaves_no_run() {
     let case = Case::new(2);
-    let more = ["--ndf", "4000000", "--net-d", "basic"];
-    fails(&refs(&case.train(&more)), &["libtorch", "allocate memory", "--ndf"]);
+    let train = refs(&case.train(&["--ndf", "1024", "--net-d", "basic"])).join(" ");
+    let shell = format!("ulimit -v 2500000; exec {} {train}", program_path());
+    let output = Command::new("bash").args(["-c", &shell]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    for part in ["error: libtorch", "allocate memory", "--ndf"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
     assert!(!case.out().exists(), "a run that never began left a folder");
 }
 
