@@ -123,7 +123,7 @@ impl CycleGanFilter {
     /// send no caps that downstream does not accept. What can also make progressive frames asks for both.
     pub(super) fn explain_refused_query(&self, query: &gst::query::Caps) {
         if query.filter().is_some_and(is_interlaced_only) {
-            let arriving = formats_upstream(&self.obj().sink_pad()).find(VideoInfo::is_interlaced);
+            let arriving = formats_upstream(self.obj().sink_pad()).find(VideoInfo::is_interlaced);
             if let Some(info) = arriving {
                 self.refuse_interlaced(&info);
             }

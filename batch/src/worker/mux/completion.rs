@@ -162,7 +162,7 @@ impl Attempt<'_> {
 fn muxer_start(written: &[WrittenTrack], begin: gst::ClockTime) -> gst::ClockTime {
     let is_text =
         |track: &WrittenTrack| track.caps_of_data().is_some_and(|caps| is_text(media_type(caps)));
-    let subtitles = written.iter().any(|track| is_text(track)).then_some(begin);
+    let subtitles = written.iter().any(is_text).then_some(begin);
     let first = written.iter().filter_map(|track| track.passed.first).chain(subtitles).min();
     first.unwrap_or_default()
 }
