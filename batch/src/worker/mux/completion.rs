@@ -56,8 +56,10 @@ impl Attempt<'_> {
             let tracks = written.iter().zip(self.one_default_each(written)).map(track);
             let mut additions = self.additions(tracks.collect());
             let (start, first) = (self.lead(), muxer_start(written, self.window.lead()));
-            (additions.lead, additions.delay) =
-                (start.saturating_sub(first), first.saturating_sub(start));
+            additions.lead = start.saturating_sub(first);
+            if !self.media.is_stream() {
+                additions.delay = first.saturating_sub(start);
+            }
             additions.complete(output).context(incomplete)?;
         }
         if self.mux.container.is_matroska() {

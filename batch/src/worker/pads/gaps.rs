@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(notice(&[(0, None), (1045, None), (2090, None)]), None);
         let overlapping: Vec<_> = (0..12).map(|_| (0, Some(40))).collect();
         let said = notice(&overlapping).unwrap();
-        assert!(said.contains("0.4 s overlaps earlier data"), "{said}");
+        assert!(said.contains("0.4 s of it overlaps earlier data"), "{said}");
         // Chunks of any length.
         let chunks: Vec<_> = (0..9).flat_map(|i| [(i * 140, 20), (i * 140 + 20, 120)]).collect();
         let chunks: Vec<_> = chunks.into_iter().map(|(at, length)| (at, Some(length))).collect();

@@ -173,6 +173,33 @@ mod tests {
     }
 
     #[test]
+    fn tracks_are_delayed_by_an_empty_edit() {
+        let header = |numbers: &[u32]| -> Vec<u8> {
+            numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+        };
+        let index = |duration: u32, edits: &[Edit]| {
+            let list = if edits.is_empty() { Vec::new() } else { boxed(b"edts", &list(edits, 0)) };
+            let track = [boxed(b"tkhd", &header(&[0, 0, 0, 1, 0, duration])), list].concat();
+            let movie = boxed(b"mvhd", &header(&[0, 0, 0, 90_000, duration]));
+            [movie, boxed(b"trak", &track)].concat()
+        };
+        let delayed = |duration, edits: &[Edit]| {
+            let moov = delayed(&index(duration, edits), gst::ClockTime::SECOND * 2)?;
+            let track = tracks(&moov).next().unwrap();
+            let durations = [Header::of_movie(&moov).unwrap(), track.header().unwrap()];
+            assert!(durations.iter().all(|header| big_endian(header.duration) == 270_000));
+            assert!(moov.len() <= index(duration, edits).len() + ROOM);
+            read(track.find(&[b"edts", b"elst"]).unwrap())
+        };
+        let two = [(180_000, EMPTY), (90_000, 0)];
+        assert_eq!(delayed(90_000, &[]).unwrap(), two);
+        assert_eq!(delayed(90_000, &[(90_000, 0)]).unwrap(), two);
+        let later = delayed(90_000, &[(100, EMPTY), (89_900, 7)]).unwrap();
+        assert_eq!(later, [(180_100, EMPTY), (89_900, 7)]);
+        assert_eq!(delayed(u32::MAX - 10, &[]), None);
+    }
+
+    #[test]
     fn a_shorter_list_fills_its_place() {
         let list = written(&[(270_000, 1024)], 0, 40).unwrap();
         assert_eq!(list.len(), 40);
