@@ -168,7 +168,7 @@ fn length(table: &mut Table) -> Result<(String, Value)> {
     let mut given = LENGTHS.iter().zip(lengths).filter_map(|(name, value)| Some((*name, value?)));
     match (given.next(), given.next()) {
         (Some((name, value)), None) => Ok((name.to_owned(), value)),
-        (Some(_), Some(_)) => bail!("it has both `images` and `minutes`, expected one of them"),
+        (Some(_), Some(_)) => bail!("it has both `images` and `minutes`, expected either of them"),
         (None, _) => bail!("it has no length, expected either `images` or `minutes`"),
     }
 }

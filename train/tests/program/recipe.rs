@@ -414,7 +414,7 @@ fn errors_name_the_file_the_stage_and_the_option() {
         ),
         (
             change("lr = 1e-3", "minutes = 3"),
-            &["stage 1 (first)", "both `images` and `minutes`, expected one of them"],
+            &["stage 1 (first)", "both `images` and `minutes`, expected either of them"],
         ),
         (
             change("[export]", "[compress]\nimages = 2\nmax-macs = 1e3\n[export]"),
