@@ -127,7 +127,10 @@ impl OnnxGenerator {
         outputs.map_err(|error| {
             let (path, hint) = (self.path.display(), size_hint(self.about.metadata.multiple_of));
             let (width, height) = (shape[3], shape[2]);
-            anyhow!("{path}: the generator failed on an image of {width}×{height} pixels: {error}. {hint}")
+            // ONNX Runtime's messages may end in a new line.
+            let reason = error.to_string();
+            let reason = reason.trim();
+            anyhow!("{path}: the generator failed on an image of {width}×{height} pixels: {reason}. {hint}")
         })
     }
 }
