@@ -62,9 +62,9 @@ pub struct CycleGanFilter {
         mutable_ready, nick = "Precision",
         blurb = "Which variant of a pair to load; ignored if the model is a single file",
         builder(Precision::default()))]
-    #[property(name = "cache-dir", type = Option<String>, get, set,
-        member = cache_dir, mutable_ready, nick = "Cache folder",
-        blurb = "Folder for compiled engines; null for cycleganfilter in the user's cache folder")]
+    #[property(name = "cache-dir", type = Option<String>, get = Self::cache_dir, set,
+        member = cache_dir, mutable_ready, doc_show_default, nick = "Cache folder",
+        blurb = "Folder for compiled engines; null for one in the user's cache folder")]
     #[property(name = "inference-size", type = i32, get, set, member = inference_size,
         minimum = -1, maximum = 8192, default = 0, mutable_playing, nick = "Inference size",
         blurb = "Short side of the picture that the generator gets, in pixels; 0 for the size that \
@@ -248,6 +248,10 @@ impl CycleGanFilter {
     fn set_region_types(&self, types: gst::Array) {
         let types = types.iter().filter_map(|name| name.get::<Option<String>>().ok().flatten());
         lock(&self.settings).region_types = types.collect();
+    }
+
+    fn cache_dir(&self) -> Option<String> {
+        Some(lock(&self.settings).cache_dir())
     }
 
     fn active_model(&self) -> Option<String> {
