@@ -2,7 +2,7 @@
 
 //! Thumbnails of a file before and after translation, as one image.
 
-use std::path::Path;
+use std::{path::Path, rc::Rc};
 
 use anyhow::{Context, Result};
 use cyclegan_output::page;
@@ -40,7 +40,7 @@ pub fn before_and_after(input: &Path, output: &Path, start: gst::ClockTime) -> R
     let times = after.times();
     let before = FrameGrabber::open(input, start)?;
     let before = frames(&times, |time| match before.media.builtin {
-        Some(_) => FrameGrabber::open(input, start + time)?.next(start + time),
+        Some(_) => FrameGrabber::new(input, before.media.clone(), start + time)?.next(start + time),
         None => before.frame(start + time),
     });
     let after = frames(&times, |time| after.frame(time));
@@ -85,13 +85,17 @@ fn end(sample: &gst::Sample) -> Option<gst::ClockTime> {
 struct FrameGrabber {
     pipeline: Pipeline,
     sink: gst_app::AppSink,
-    media: Media,
+    media: Rc<Media>,
 }
 
 impl FrameGrabber {
     /// The frames of `file`; those of a format that this program decodes start at `from`.
     fn open(file: &Path, from: gst::ClockTime) -> Result<Self> {
-        let media = Media::probe(file)?;
+        Self::new(file, Rc::new(Media::probe(file)?), from)
+    }
+
+    /// The same for a `file` that has been probed.
+    fn new(file: &Path, media: Rc<Media>, from: gst::ClockTime) -> Result<Self> {
         let pipeline = Pipeline::parse(&format!(
             "queue name=frames ! videoconvert ! videoflip video-direction=auto ! videoscale \
              ! video/x-raw,height={HEIGHT},pixel-aspect-ratio=1/1 ! videoconvert ! video/x-raw,format=RGB \
