@@ -58,14 +58,17 @@ pub fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad> {
 
 /// The caps that elements accept, given in the syntax of `gst-launch-1.0`.
 pub fn accepted_caps(description: &str) -> Option<gst::Caps> {
-    let elements = gst::parse::bin_from_description(description, true).ok()?;
-    Some(elements.static_pad("sink")?.query_caps(None))
+    caps_at(description, "sink")
 }
 
 /// The caps that elements can output, given in the same way.
 pub fn output_caps(description: &str) -> Option<gst::Caps> {
+    caps_at(description, "src")
+}
+
+fn caps_at(description: &str, pad: &str) -> Option<gst::Caps> {
     let elements = gst::parse::bin_from_description(description, true).ok()?;
-    Some(elements.static_pad("src")?.query_caps(None))
+    Some(elements.static_pad(pad)?.query_caps(None))
 }
 
 /// Adds an element to a running pipeline.
