@@ -19,7 +19,10 @@ use crate::worker::{
         caps::{PIXEL_ASPECT, colorimetry, field, media_type, with_aspect},
         factory_name, is_kind,
     },
-    pads::probes::{Replacement, on_caps, on_seeks, on_segments},
+    pads::{
+        probes::{Replacement, on_buffers, on_caps, on_seeks, on_segments},
+        tally::head,
+    },
     repairs::{av1, clock_rates, decode_times, shared_times, wave_header},
 };
 
@@ -91,6 +94,7 @@ pub fn correct_caps(element: &gst::Element, repairs: &Arc<Repairs>) {
         "mxfdemux" => on_pads(element, dv_without_sound),
         "qtdemux" => on_pads(element, move |pad| all.sample_entries.complete(pad)),
         "av1dec" => av1::tolerate_damage(element),
+        "avdec_flac" => drop_flac_headers(element),
         _ => keep_aspect(element),
     }
     if is_kind(element, gst::ElementFactoryType::PARSER) {
@@ -118,6 +122,14 @@ fn keep_time(pad: &gst::Pad) {
     on_seeks(pad, move |time| {
         time.saturating_sub(gst::ClockTime::from_nseconds(first.load(Ordering::Relaxed)))
     });
+}
+
+/// Keeps the headers of FLAC from its `decoder`. `avdec_flac` of GStreamer 1.22 takes them for packets and gives the second
+/// one the time of the first.
+fn drop_flac_headers(decoder: &gst::Element) {
+    let Some(sink) = decoder.static_pad("sink") else { return };
+    // Only frames begin with a byte of ones (RFC 9639, sections 8.1 and 9.1).
+    on_buffers(&sink, |_, buffer| head::<1>(buffer).is_none_or(|first| first == [0xFF]));
 }
 
 /// Starts the segment of a program stream at stream time 0. `mpegpsdemux` of GStreamer 1.22 may start it after the
