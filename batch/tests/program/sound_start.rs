@@ -6,7 +6,9 @@ use std::{fs, path::Path};
 
 use crate::common::{
     Place, edit,
-    ffmpeg::{BARS, H264, OTHER_TONE, Stream, TONE, chapters, make, measure, offset, streams},
+    ffmpeg::{
+        BARS, H264, OTHER_TONE, Stream, TONE, chapters, make, measure, measure_all, offset, streams,
+    },
 };
 
 /// `qtmux` of GStreamer 1.22 writes how much to skip at the start in the wrong byte order.
@@ -132,6 +134,63 @@ fn the_start_of_sound_stays_hidden() {
         for (before, after) in before.iter().zip(&after) {
             let off = offset(&before.times, &after.times);
             assert!(off < 1.0, "{name}: {} {off} ms", before.codec);
+        }
+    }
+}
+
+/// Three seconds, of which the second one is a tone.
+const BEEP: &str =
+    "-f lavfi -i aevalsrc=if(between(t\\,1\\,2)\\,0.8*sin(2000*PI*t)\\,0):s=48000:d=3";
+
+/// When the sound in a file with `BEEP` begins, ms after its first frame.
+fn beep(path: &Path) -> f64 {
+    let file = ["-copyts", "-i", path.to_str().unwrap(), "-map", "0:a"];
+    // A few digits are printed, so the times begin with the video.
+    let begin = streams(path)[0].times[0] / 1000.0;
+    let filter = format!("asetpts=PTS-{begin}/TB,silencedetect=noise=0.1:duration=0.5");
+    // That before the sound ends first.
+    measure_all(&[&file[..], &["-af", &filter]].concat(), "silence_end: ")[0] * 1000.0
+}
+
+/// Encoders put samples before the sound, and may drop the first ones of a track.
+#[test]
+fn encoded_sound_begins_with_its_video() {
+    let Some(place) = Place::of_ffmpeg("the start of encoded sound") else { return };
+    let sounds = [
+        ("flac.mkv", "flac"),
+        ("late.mkv", "pcm_s16le"),
+        ("pcm.mov", "pcm_s16le"),
+        ("alac.mov", "alac"),
+        ("dts.mkv", "dca -strict -2"),
+        ("adpcm.avi", "adpcm_ms"),
+        ("vorbis.mkv", "libvorbis"),
+    ];
+    for (name, codec) in sounds {
+        let late = if name == "late.mkv" { "-itsoffset 0.5" } else { "" };
+        make(&place.input(name), &[BARS, late, BEEP, H264, "-bf 0 -c:a", codec].join(" "));
+    }
+    for (container, encoder) in [
+        ("mp4", ""),
+        ("mov", ""),
+        ("ts", ""),
+        ("webm", ""),
+        ("mp4", "avenc_aac"),
+        ("mp4", "lamemp3enc"),
+        ("mp4", "avenc_ac3"),
+        ("mkv", "avenc_aac"),
+        ("ts", "lamemp3enc"),
+    ] {
+        let mut arguments = vec!["in", "--name", "{stem}.{ext}", "--container", container];
+        let mut sounds = &sounds[..];
+        if !encoder.is_empty() {
+            arguments.extend(["--audio-encoder", encoder, "--include", "pcm.mov"]);
+            sounds = &sounds[2..3];
+        }
+        let said = place.run(&arguments);
+        for (name, _) in sounds {
+            let output = place.out(name).with_extension(container);
+            let off = beep(&output) - beep(&place.input(name));
+            assert!(off.abs() < 1.0, "{name} in {container}, {encoder}: {off} ms\n{said}");
         }
     }
 }

@@ -69,7 +69,6 @@ impl Attempt<'_> {
         // Starts when all tracks are linked: the muxer accepts no more after that.
         video.set_locked_state(true);
         let mut links = Links {
-            setup: self.mux.setup,
             media: self.media,
             actions: self.actions,
             window: self.window,
@@ -106,9 +105,7 @@ impl Attempt<'_> {
     fn toc(&self) -> Option<gst::Toc> {
         let toc = self.media.toc.as_ref()?;
         let Window { start, stop, .. } = self.window;
-        // The timestamps of a stream are shifted to 0.
-        let lead = Some(self.window.lead()).filter(|_| !self.media.is_stream());
-        let shift = lead.unwrap_or_default();
+        let shift = self.window.lead;
         if !self.mux.is_part() && shift.is_zero() {
             return Some(toc.clone());
         }
@@ -180,7 +177,7 @@ impl Attempt<'_> {
             return Ok(None);
         }
         let encoded = self.media.tracks.iter().zip(self.actions);
-        let encoded = encoded.filter(|(_, action)| matches!(action, Action::Encode));
+        let encoded = encoded.filter(|(_, action)| matches!(action, Action::Encode(_)));
         let encoded: Vec<String> = encoded.map(|(track, _)| track.id.clone()).collect();
         let is_encoded = move |id: &str, _: &gst::Caps| encoded.iter().any(|known| known == id);
         demux(pipeline, self.mux.input, &self.media.repairs, is_encoded).map(Some)

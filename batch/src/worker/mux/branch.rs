@@ -8,18 +8,14 @@ use std::sync::Mutex;
 use anyhow::Result;
 use gst::prelude::*;
 
-use super::subtitles;
+use super::{encoder::Encoder, subtitles};
 use crate::{
     container::Container,
     lock::lock,
-    options::Recipe,
-    protocol::Setup,
     worker::{
         elements::{
-            accepted_caps,
-            caps::{WEBVTT, codec_name, field, is_raw, is_text, with_field},
+            caps::{WEBVTT, field, is_text, with_field},
             chain::Chain,
-            output_caps,
         },
         muxer::{Muxer, WITHOUT_LAYOUT},
         pads::probes::{on_buffers, on_caps},
@@ -34,22 +30,11 @@ const BACK: u64 = 0x030;
 const USUAL: [u64; 6] = [0x007, 0x033, 0x037, 0x03F, 0x13F, 0xC3F];
 
 /// Encodes decoded audio with the same number of channels, or as many as the encoder takes, for any layout.
-pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
-    let channels = track.channels();
-    let own = own_encoder(&setup.recipe, muxer);
-    // Raw audio stays raw if the container accepts any raw format.
-    let raw = muxer.raw_audio().filter(|_| own.is_none() && is_raw(&track.caps));
-    let is_still_raw = raw.is_some();
-    let loses_layout = is_still_raw && muxer.loses_layout(&track.caps);
+pub fn audio(encoder: &Encoder, muxer: &Muxer, track: &Track) -> Result<Chain> {
+    let Encoder { elements, is_raw, .. } = encoder;
+    let loses_layout = *is_raw && muxer.loses_layout(&track.caps);
     let layout = if loses_layout { format!("{WITHOUT_LAYOUT} !") } else { String::new() };
-    let encoder = match raw {
-        Some(caps) => format!("capsfilter caps=\"{caps}\""),
-        None => {
-            own.map_or_else(|| muxer.container.audio_encoder(channels).0, |(encoder, _)| encoder)
-        }
-    };
-    let accepted = accepted_caps(&encoder);
-    let exact = match accepted.and_then(|accepted| nearest(&accepted, "channels", channels)) {
+    let exact = match encoder.channels(track) {
         Some(channels) => format!(",channels={channels}"),
         None => String::new(),
     };
@@ -61,48 +46,16 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
     let chain = Chain::new(&format!(
         "queue name=begin ! audioconvert ! capsfilter name=interleaved caps=audio/x-raw,layout=interleaved \
              ! {correct} {layout} audiorate skip-to-first=true tolerance=40000000 \
-             ! audioconvert ! audioresample ! audio/x-raw{exact} ! {encoder} ! identity name=end"
+             ! audioconvert ! audioresample ! audio/x-raw{exact} ! {elements} ! identity name=end"
     ))?;
     if track.kind() == "audio/x-adpcm" {
         count_samples(&chain.sink()?);
     }
     complete_layout(&chain.pad("begin", "src")?);
-    if !is_still_raw {
-        give_layout(&chain.pad("interleaved", "src")?, encoder.contains("aac"));
+    if !is_raw {
+        give_layout(&chain.pad("interleaved", "src")?, elements.contains("aac"));
     }
     Ok(chain)
-}
-
-/// The encoder of --audio-encoder and its codec, if the container accepts what it outputs.
-pub fn own_encoder(recipe: &Recipe, muxer: &Muxer) -> Option<(String, String)> {
-    let encoder = recipe.audio_encoder.clone()?;
-    let mut caps = output_caps(&encoder)?;
-    muxer.pad_for(&caps)?;
-    caps.fixate();
-    let codec = codec_name(&caps);
-    Some((encoder, codec))
-}
-
-/// The value of `field` in `accepted` that is nearest to `wanted`; `None` if there is none, or `wanted` is 0.
-fn nearest(accepted: &gst::Caps, field: &str, wanted: i32) -> Option<i32> {
-    let taken = accepted.iter().filter(|_| wanted > 0).filter_map(|structure| {
-        let mut structure = structure.to_owned();
-        structure.fixate_field_nearest_int(field, wanted);
-        structure.get::<i32>(field).ok()
-    });
-    taken.min_by_key(|taken| taken.abs_diff(wanted))
-}
-
-/// What `encoder` does not keep of a track, such as `mixed down to 6 channels`.
-pub fn reductions(encoder: &str, track: &Track) -> Vec<String> {
-    let Some(accepted) = accepted_caps(encoder) else { return Vec::new() };
-    let reduced =
-        |field: &str, own: i32| nearest(&accepted, field, own).filter(|&taken| taken < own);
-    let channels = reduced("channels", track.channels());
-    let rate = reduced("rate", track.sample_rate());
-    let channels = channels.map(|channels| format!("mixed down to {channels} channels"));
-    let rate = rate.map(|rate| format!("resampled to {rate} Hz"));
-    channels.into_iter().chain(rate).collect()
 }
 
 /// Says that the layout is unknown where caps do not say it: `qtdemux` of GStreamer 1.24 leaves it out of those of PCM,

@@ -55,7 +55,7 @@ impl Attempt<'_> {
             };
             let tracks = written.iter().zip(self.one_default_each(written)).map(track);
             let mut additions = self.additions(tracks.collect());
-            let (start, first) = (self.lead(), muxer_start(written, self.window.lead()));
+            let (start, first) = (self.window.lead, muxer_start(written, self.window.lead));
             additions.lead = start.saturating_sub(first);
             if !self.media.is_stream() {
                 additions.delay = first.saturating_sub(start);
@@ -150,12 +150,6 @@ impl Attempt<'_> {
             ..*flags
         });
         flags.collect()
-    }
-
-    /// How much of an output in MP4 or QuickTime lies before the start of the input.
-    fn lead(&self) -> gst::ClockTime {
-        // The times of a stream start at any time, and players hide nothing of it.
-        Some(self.window.lead()).filter(|_| !self.media.is_stream()).unwrap_or_default()
     }
 }
 

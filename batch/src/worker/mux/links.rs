@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     container::Container,
-    protocol::Setup,
     worker::{
         elements::{
             add,
@@ -34,7 +33,6 @@ use crate::{
 
 /// What is needed to link the tracks of an output.
 pub struct Links<'a> {
-    pub setup: &'a Setup,
     pub media: &'a Media,
     /// What to do with each track of `media`.
     pub actions: &'a [Action],
@@ -68,7 +66,7 @@ impl Links<'_> {
                     }
                 }
                 (Action::Drop, _) => {}
-                (Action::Encode, None) => bail!(fault(NO_DATA.to_owned())),
+                (Action::Encode(_), None) => bail!(fault(NO_DATA.to_owned())),
                 (_, None) => bail!(fault("is not found again".to_owned())),
                 (action, Some(source)) => {
                     self.link_track(number, action, &source.pad)
@@ -125,8 +123,8 @@ impl Links<'_> {
         }
         let end = match action {
             Action::Copy(how) => self.muxer.link(&queued, how)?,
-            Action::Encode => {
-                let branch = branch::audio(self.setup, self.muxer, track)?;
+            Action::Encode(encoder) => {
+                let branch = branch::audio(encoder, self.muxer, track)?;
                 let how = self.muxer.require(&branch.caps, "use another --container")?;
                 self.link_branch(number, &queued, &branch, &how)?
             }
@@ -138,7 +136,7 @@ impl Links<'_> {
         };
         if container.is_isobmff() && is_text(track.kind()) {
             // Players will hide the time before 0.
-            subtitles::begin_at(&end, self.window.lead());
+            subtitles::begin_at(&end, self.window.lead);
         }
         let is_carried = matches!(action, Action::Copy(how) if how.carrier.is_some());
         let caps = is_carried.then(|| track.caps.clone());
@@ -151,7 +149,8 @@ impl Links<'_> {
         // Copied sound keeps its delay in Matroska.
         let is_kept = self.muxer.container.is_matroska() && matches!(action, Action::Copy(_));
         let delay = if is_kept { 0 } else { nanoseconds(track.delay()) };
-        Window { shift: self.window.shift - delay, ..self.window }
+        let priming = nanoseconds(action.priming(track));
+        Window { shift: self.window.shift - delay - priming, ..self.window }
     }
 
     fn link_branch(

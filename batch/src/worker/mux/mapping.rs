@@ -4,7 +4,7 @@
 
 use std::iter;
 
-use super::branch;
+use super::encoder::{Encoder, encoders};
 use crate::{
     container::Container,
     options::Recipe,
@@ -31,10 +31,20 @@ pub enum Action {
     /// Copy it unchanged.
     Copy(MuxPad),
     /// Re-encode it: audio.
-    Encode,
+    Encode(Encoder),
     /// Convert it to plain text: subtitles.
     PlainText(MuxPad),
     Drop,
+}
+
+impl Action {
+    /// How long what it adds before the sound of `track` lasts.
+    pub fn priming(&self, track: &Track) -> gst::ClockTime {
+        match self {
+            Self::Encode(encoder) => encoder.priming(track),
+            _ => gst::ClockTime::ZERO,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -136,8 +146,10 @@ fn action(
     if let Some(what) = left_out(track, is_opaque, cause) {
         return (Action::Drop, Some(format!("is left out: {what}")));
     }
+    let copied = copied(track, muxer);
+    let tried = refusals.saturating_sub(usize::from(copied.is_some()));
     if refusals == 0
-        && let Some((pad, notice)) = copied(track, muxer)
+        && let Some((pad, notice)) = copied
     {
         return (Action::Copy(pad), notice);
     }
@@ -149,9 +161,11 @@ fn action(
         let what = format!("is left out: {because}, and GStreamer has no decoder for it");
         return (Action::Drop, Some(what));
     }
-    if track.is_audio() && refusals < 2 {
-        let what = format!("is re-encoded as {}: {because}", encoded(track, muxer, recipe));
-        return (Action::Encode, Some(what));
+    if track.is_audio()
+        && let Some(encoder) = encoders(track, muxer, recipe).into_iter().nth(tried)
+    {
+        let what = encoded(track, muxer, &encoder, recipe.audio_encoder.is_some());
+        return (Action::Encode(encoder), Some(format!("is re-encoded as {what}: {because}")));
     }
     let plain = gst::Caps::builder("text/x-raw").field("format", "utf8").build();
     if refusals == 0
@@ -203,23 +217,16 @@ fn left_out(track: &Track, is_opaque: bool, cause: Option<&str>) -> Option<Strin
     }
 }
 
-/// What audio is re-encoded as, and what that loses.
-fn encoded(track: &Track, muxer: &Muxer, recipe: &Recipe) -> String {
-    let own = branch::own_encoder(recipe, muxer);
-    let is_refused = own.is_none() && recipe.audio_encoder.is_some();
-    let refused = || format!("{} cannot hold that of --audio-encoder", muxer.container.name());
-    if own.is_some() || !is_raw(&track.caps) || muxer.raw_audio().is_none() {
-        let (encoder, codec) = own.unwrap_or_else(|| {
-            let (encoder, codec) = muxer.container.audio_encoder(track.channels());
-            (encoder, codec.to_owned())
-        });
-        let reductions = branch::reductions(&encoder, track).into_iter();
-        let all = iter::once(codec).chain(is_refused.then(refused)).chain(reductions);
-        return all.collect::<Vec<_>>().join(", ");
-    }
-    let loss = match muxer.loses_layout(&track.caps) {
+/// What `encoder` makes of a track, and what that loses; `has_choice` if there is an --audio-encoder.
+fn encoded(track: &Track, muxer: &Muxer, encoder: &Encoder, has_choice: bool) -> String {
+    let holder = muxer.container.name();
+    let refused = || format!("{holder} cannot hold that of --audio-encoder");
+    let refused = (has_choice && !encoder.is_chosen).then(refused);
+    let layout = match encoder.is_raw && muxer.loses_layout(&track.caps) {
         true => format!(" and {LOSES_LAYOUT}"),
         false => String::new(),
     };
-    format!("PCM in another format{loss}")
+    let reductions = encoder.reductions(track).into_iter();
+    let all = iter::once(encoder.codec.clone() + &layout).chain(refused).chain(reductions);
+    all.collect::<Vec<_>>().join(", ")
 }

@@ -9,6 +9,7 @@ mod attempt;
 mod branch;
 pub mod check;
 mod completion;
+mod encoder;
 mod links;
 pub mod mapping;
 mod observations;
@@ -30,7 +31,7 @@ use crate::{
     worker::{
         containers::matroska,
         muxer::Muxer,
-        pads::window::Window,
+        pads::window::{Window, nanoseconds, time_at},
         pipeline::{
             fault::{CutFault, OutsideFault, TrackFault},
             progress::heartbeat,
@@ -54,7 +55,7 @@ impl Mux<'_> {
     /// Writes the output and checks it; returns the frames of its video.
     pub fn run(&self, say: Say) -> Result<u64> {
         let media = &Media::probe(self.input)?;
-        let window = self.window(media)?;
+        let placed = self.window(media)?;
         if media.is_matroska() {
             let damage = matroska::damage(self.input, heartbeat(say));
             send_notices(say, damage);
@@ -63,6 +64,7 @@ impl Mux<'_> {
         loop {
             let Mapping { actions, notices } =
                 Mapping::new(media, &Muxer::new(self.container)?, &self.setup.recipe, &refused);
+            let window = with_priming(placed, media, &actions);
             match (Attempt { mux: self, media, actions: &actions, window }).run(say) {
                 Ok(frames) => {
                     send_notices(say, notices);
@@ -96,13 +98,16 @@ impl Mux<'_> {
     fn window(&self, media: &Media) -> Result<Window> {
         let start = self.spans().next().map(|span| span.start).unwrap_or_default();
         let stop = self.spans().last().and_then(|span| span.stop);
-        let mut window = Window { start, stop, shift: 0 };
+        let mut window = Window { start, stop, ..Window::default() };
         if !self.is_part() && media.builtin.is_none() {
             let earliest =
                 scan::earliest(self.input, media, !self.container.is_matroska())?.unwrap_or(0);
             // The timestamps of a stream may start at any time, those of a file start at 0.
             if earliest < 0 || media.is_stream() {
                 window.shift = -earliest;
+            }
+            if !media.is_stream() {
+                window.lead = time_at(window.shift).unwrap_or_default();
             }
         }
         Ok(window)
@@ -117,6 +122,14 @@ impl Mux<'_> {
     fn spans(&self) -> impl Iterator<Item = &Span> {
         self.segments.iter().map(|segment| &segment.span)
     }
+}
+
+/// The `window` with room for what encoders output before the sound.
+fn with_priming(window: Window, media: &Media, actions: &[Action]) -> Window {
+    let all = media.tracks.iter().zip(actions).map(|(track, action)| action.priming(track));
+    let priming = all.max().unwrap_or_default();
+    let shift = window.shift + nanoseconds(priming);
+    Window { shift, lead: window.lead + priming, ..window }
 }
 
 /// The tracks that the next attempt handles differently: the one that the error is about, else the copied tracks whose
@@ -145,7 +158,7 @@ fn to_change(error: &anyhow::Error, actions: &[Action], codecs: &[&str]) -> Vec<
     }
     match copied.is_empty() {
         false => copied,
-        true => all(|action| matches!(action, Action::Encode | Action::PlainText(_))),
+        true => all(|action| matches!(action, Action::Encode(_) | Action::PlainText(_))),
     }
 }
 
@@ -153,13 +166,19 @@ fn to_change(error: &anyhow::Error, actions: &[Action], codecs: &[&str]) -> Vec<
 mod tests {
     use anyhow::anyhow;
 
-    use super::*;
+    use super::{encoder::Encoder, *};
     use crate::worker::pipeline::fault::{NO_SPACE, explain};
 
     #[test]
     fn tracks_change_only_for_errors_of_tracks() {
         gst::init().unwrap();
-        let actions = [Action::Translate, Action::Encode, Action::Drop];
+        let encoder = Encoder {
+            elements: "flacenc".to_owned(),
+            codec: "FLAC".to_owned(),
+            is_raw: false,
+            is_chosen: false,
+        };
+        let actions = [Action::Translate, Action::Encode(encoder), Action::Drop];
         let change = |error| to_change(&error, &actions, &["h264", "flac", "opus"]);
         let of_pipeline = |message: gst::Message| match message.view() {
             gst::MessageView::Error(error) => explain(error, &[]),

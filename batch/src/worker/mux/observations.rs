@@ -120,7 +120,7 @@ impl Observations {
         let (mut changed, mut gaps) = (Vec::new(), Vec::new());
         for linked in &self.linked {
             let track = format!("track {}", linked.number + 1);
-            if linked.audio.has_changed() && matches!(linked.action, Action::Encode) {
+            if linked.audio.has_changed() && matches!(linked.action, Action::Encode(_)) {
                 changed.push(format!(
                     "{track}: {CHANGED_FORM}; all of it is converted to the initial ones"
                 ));

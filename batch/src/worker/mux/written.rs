@@ -24,7 +24,7 @@ impl WrittenTrack {
     }
 
     pub fn is_encoded(&self) -> bool {
-        matches!(self.action, Action::Translate | Action::Encode)
+        matches!(self.action, Action::Translate | Action::Encode(_))
     }
 
     /// Its caps, if it has data.

@@ -21,6 +21,9 @@ pub struct Window {
     pub stop: Option<gst::ClockTime>,
     /// Offset added to every timestamp so that none is negative, nanoseconds.
     pub shift: i128,
+    /// How much of the output lies before the start of the input; MP4 and QuickTime hide it. The times of a stream start at
+    /// any time, so nothing of it does.
+    pub lead: gst::ClockTime,
 }
 
 /// The stream time of a timestamp, nanoseconds. Unlike `to_stream_time`, it also works before the segment: a demuxer
@@ -38,13 +41,6 @@ pub fn nanoseconds(time: gst::ClockTime) -> i128 {
 /// A position as a time; `None` if it is negative.
 pub fn time_at(position: i128) -> Option<gst::ClockTime> {
     u64::try_from(position).ok().map(gst::ClockTime::from_nseconds)
-}
-
-impl Window {
-    /// How much of the output lies before the start of the input.
-    pub fn lead(&self) -> gst::ClockTime {
-        time_at(self.shift).unwrap_or_default()
-    }
 }
 
 /// Puts the data at `pad` on a clock that starts with `window`, and drops data outside of it.

@@ -187,8 +187,8 @@ pub fn frames(path: &Path) -> usize {
     count.as_str().unwrap().parse().unwrap()
 }
 
-/// The last number that a filter of ffmpeg prints after `marker`.
-pub fn measure(arguments: &[&str], marker: &str) -> f64 {
+/// The numbers that a filter of ffmpeg prints after `marker`.
+pub fn measure_all(arguments: &[&str], marker: &str) -> Vec<f64> {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-hide_banner"])
         .args(arguments)
@@ -196,10 +196,19 @@ pub fn measure(arguments: &[&str], marker: &str) -> f64 {
         .output()
         .unwrap();
     let said = text(&output);
-    let rest = said.rsplit(marker).next().unwrap_or_else(|| panic!("no {marker}: {said}"));
-    let number: String =
-        rest.chars().take_while(|c| c.is_ascii_digit() || "-.inf".contains(*c)).collect();
-    number.parse().unwrap_or_else(|_| panic!("{marker}{rest}"))
+    let number = |rest: &str| {
+        let is_part = |c: &char| c.is_ascii_digit() || "-.inf".contains(*c);
+        let number: String = rest.chars().take_while(is_part).collect();
+        number.parse().unwrap_or_else(|_| panic!("{marker}{rest}"))
+    };
+    let numbers: Vec<f64> = said.split(marker).skip(1).map(number).collect();
+    assert!(!numbers.is_empty(), "no {marker}: {said}");
+    numbers
+}
+
+/// The last number that a filter of ffmpeg prints after `marker`.
+pub fn measure(arguments: &[&str], marker: &str) -> f64 {
+    measure_all(arguments, marker).pop().unwrap()
 }
 
 /// The PSNR of the luma of two videos, in dB; frames are compared in order.
