@@ -12,9 +12,9 @@ use gst_pbutils::{Discoverer, DiscovererInfo, prelude::*};
 
 use super::{
     demux::decode_only,
+    demuxed::Demuxed,
     empty_tracks::EmptyTracks,
     repair::{Repairs, correct_caps},
-    track_order::TrackOrder,
     watchdog,
 };
 use crate::{
@@ -35,7 +35,7 @@ pub struct Discovered {
     pub info: DiscovererInfo,
     /// The tracks in which it has found no frame.
     pub empty_tracks: EmptyTracks,
-    pub order: TrackOrder,
+    pub demuxed: Demuxed,
 }
 
 /// Runs the discoverer on `input` with its `repairs`.
@@ -44,8 +44,8 @@ pub fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<Discovered, Stri
     let undecodable = Arc::new(Mutex::new(Vec::new()));
     let found = undecodable.clone();
     let empty_tracks = EmptyTracks::default();
-    let order = TrackOrder::default();
-    let (watched, ordered) = (empty_tracks.clone(), order.clone());
+    let demuxed = Demuxed::default();
+    let (empty, all) = (empty_tracks.clone(), demuxed.clone());
     let (repairs, file) = (repairs.clone(), input.to_owned());
     discoverer.connect_source_setup(move |_, source| {
         if let Some(pad) = source.static_pad("src") {
@@ -54,11 +54,11 @@ pub fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<Discovered, Stri
         let Some(decoder) = source.parent().and_downcast::<gst::Bin>() else { return };
         // Without it, the discoverer only waits longer.
         let _ = watchdog::watch(&file, source, &decoder);
-        watched.watch(&decoder);
-        let (repairs, ordered) = (repairs.clone(), ordered.clone());
+        empty.watch(&decoder);
+        let (repairs, all) = (repairs.clone(), all.clone());
         decoder.connect_deep_element_added(move |_, _, element| {
             correct_caps(element, &repairs);
-            ordered.watch(element);
+            all.watch(element);
             if element.has_property("direct-rendering") {
                 // With it, FFmpeg's decoders crash on formats that GStreamer does not know.
                 element.set_property("direct-rendering", false);
@@ -81,5 +81,5 @@ pub fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<Discovered, Stri
         true => unread::format(),
         false => fault::explain_probe(&error, &lock(&undecodable)),
     })?;
-    Ok(Discovered { info, empty_tracks, order })
+    Ok(Discovered { info, empty_tracks, demuxed })
 }

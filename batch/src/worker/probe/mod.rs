@@ -4,6 +4,7 @@
 
 pub mod builtin;
 pub mod demux;
+mod demuxed;
 mod details;
 mod discover;
 pub mod empty_tracks;
@@ -14,7 +15,6 @@ pub mod repair;
 pub mod scan;
 mod tags;
 mod track;
-mod track_order;
 mod undecodable;
 mod watchdog;
 
@@ -38,7 +38,7 @@ use crate::{
         containers::{
             chapters, isobmff::UserData, matroska::Extras, mpegts::Programs, timecode::TimeCode,
         },
-        elements::caps::{media_type, short_id},
+        elements::caps::{is_subtitles, media_type, short_id},
         pipeline::{fault, progress::heartbeat},
     },
 };
@@ -98,15 +98,18 @@ impl Media {
         }
         let mut file = FileHead::read(input)?;
         let repairs = Arc::new(file.repairs(progress));
-        let Discovered { info, empty_tracks, order } =
+        let Discovered { info, empty_tracks, demuxed } =
             discover(input, &repairs).map_err(|cause| anyhow!(file.better_cause(cause)))?;
         let mut media = Self { repairs, ..Self::of_info(&info) };
         media.add_empty_tracks(&empty_tracks);
+        for track in media.tracks.iter_mut().filter(|track| is_subtitles(track.kind())) {
+            track.tags.make_mut().insert(&demuxed.tags(&track.id), gst::TagMergeMode::Keep);
+        }
         media.add_details(&mut file);
         // Subtitles without a decoder have no id, and come last.
         let key = |track: &Track| {
             let is_video = track.kind().starts_with("video/");
-            (!is_video, track.id.is_empty(), order.of(&track.id), track.id.clone())
+            (!is_video, track.id.is_empty(), demuxed.position(&track.id), track.id.clone())
         };
         media.tracks.sort_by_key(key);
         media.check_video(&file.head, &info)?;
@@ -184,7 +187,7 @@ impl Media {
     }
 
     /// The index of the track to translate: the first video, else the first image, since video may be a sequence of
-    /// JPEGs. OutsideIndex a video, an image is cover art.
+    /// JPEGs. Beside a video, an image is cover art.
     pub fn main_video(&self) -> Option<usize> {
         let first = |kind: &str| {
             let is_match = |track: &Track| track.kind().starts_with(kind) && !track.is_frameless;
