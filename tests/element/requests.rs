@@ -46,6 +46,23 @@ fn set_together(filter: &gst::Element, names: [&str; 2], model: &str) {
     filter.set_properties(&values);
 }
 
+/// A program may hold the notification of a property back until the first caps have arrived.
+#[test]
+fn a_direction_that_the_model_lacks_does_not_end_the_stream() {
+    let models = Models::new();
+    let [single, _] = single_and_pair(&models);
+    let filter = rig::new_filter();
+    filter.set_property("model", &single);
+    let mut rig = Rig::with_filter(filter.clone());
+    let held = filter.freeze_notify();
+    filter.set_property_from_str("direction", "reverse");
+    rig.set_info(&info());
+    assert_eq!(level(&mut rig), 10);
+    drop(held);
+    assert_eq!(direction(&filter), "forward");
+    assert_eq!(rig::warnings_in(&rig.said()).len(), 1);
+}
+
 #[test]
 fn a_model_set_in_ready_translates_the_first_frame() {
     let models = Models::new();

@@ -51,6 +51,21 @@ fn loading_and_warm_up_post_progress() {
 }
 
 #[test]
+fn caps_that_need_no_warm_up_post_no_progress() {
+    let models = Models::new();
+    let mut rig = Rig::new(&models.add("identity.onnx", &generators::identity()));
+    let info = video::info(VideoFormat::I420, 64, 48);
+    rig.set_info(&info);
+    assert_eq!(kinds(&progress(&rig.said())).len(), 5);
+    let mut caps = info.to_caps().unwrap();
+    caps.make_mut().set("view", 1);
+    rig.harness.set_src_caps(caps);
+    assert_eq!(kinds(&progress(&rig.said())), [""; 0]);
+    rig.set_info(&video::info(VideoFormat::I420, 96, 48));
+    assert_eq!(kinds(&progress(&rig.said())).len(), 3);
+}
+
+#[test]
 fn preloading_warms_up_both_directions() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::identity());

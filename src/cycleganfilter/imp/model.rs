@@ -2,6 +2,8 @@
 
 //! Loads models, replaces the current one while playing, and reports why one cannot be used.
 
+use std::cell::Cell;
+
 use cyclegan_contract::Direction;
 use cyclegan_runtime::{LoadError, Pair};
 use gst::{ProgressType, glib, prelude::*, subclass::prelude::*};
@@ -252,7 +254,7 @@ impl CycleGanFilter {
         let (running, next, last, before) = {
             let mut state = lock(&self.state);
             let last = state.stream.as_ref().and_then(|stream| stream.negotiated.as_ref());
-            let last = last.map(|last| (last.direction, last.translators.clone()));
+            let last = last.map(|last| last.translators.clone());
             let Some(running) = state.model.running().cloned() else { return Ok(()) };
             let (next, before) = match &state.model {
                 Model::Prepared(_, prepared) => {
@@ -300,32 +302,31 @@ impl CycleGanFilter {
         self.announce(&pair);
     }
 
-    /// Prepares `loaded` for frames of `info`, in the `wanted` direction if the model has it,
-    /// otherwise in the `last` one.
+    /// Prepares `loaded` for frames of `info`, in the `wanted` direction if the model has it, with
+    /// what fits of `base`.
     fn prepare(
         &self,
         loaded: &Loaded,
         wanted: &Wanted,
-        last: Option<&(Direction, Translators)>,
+        base: Option<&Translators>,
         info: &FrameInfo,
     ) -> Result<Negotiated, TranslateError> {
         let pair = &loaded.pair;
         let mut wanted = Wanted { serial: loaded.serial, ..wanted.clone() };
-        if pair.require(wanted.direction).is_err()
-            && let Some((direction, _)) = last
-        {
-            wanted.direction = *direction;
-        }
         if pair.require(wanted.direction).is_err() {
-            return Err(TranslateError::NoDirection(wanted.direction));
+            // The model has at least one direction. `decide` will refuse this one.
+            wanted.direction = wanted.direction.other();
         }
         let model = pair.model();
         let frames = format!("{model} for {}×{}", info.width(), info.height());
-        self.post_progress(ProgressType::Start, "warm-up", &format!("Preparing {frames}"));
+        let has_started = Cell::new(false);
         let on_step = |direction| {
+            // Not if all of `base` fits: caps may change with each frame.
+            if !has_started.replace(true) {
+                self.post_progress(ProgressType::Start, "warm-up", &format!("Preparing {frames}"));
+            }
             self.post_progress(ProgressType::Continue, "warm-up", &step(model, direction));
         };
-        let base = last.map(|(_, translators)| translators);
         let interrupt = lock(&self.state).stream.as_ref().map(|stream| stream.stop.clone());
         let interrupt = &interrupt.unwrap_or_default();
         let progress = Progress { on_step: &on_step, interrupt };
@@ -337,7 +338,9 @@ impl CycleGanFilter {
             }
             Err(error) => (ProgressType::Error, error.to_string()),
         };
-        self.post_progress(progress, "warm-up", &text);
+        if has_started.get() {
+            self.post_progress(progress, "warm-up", &text);
+        }
         let mut negotiated = Negotiated::new(translators?, wanted.direction);
         negotiated.continuity = Continuity::Restarts;
         Ok(negotiated)

@@ -54,9 +54,6 @@ pub enum TranslateError {
     /// The generator's output is not an image.
     #[error(transparent)]
     NotFinite(#[from] NotFinite),
-    /// The model lacks the direction. Setting the model or the direction checks this earlier.
-    #[error("the model has no generator for the direction {0}")]
-    NoDirection(Direction),
     /// The generator has no mask.
     #[error(
         "{} has no output `mask`, which output=mask and output=alpha need; set output=video, or train \
