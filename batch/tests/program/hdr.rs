@@ -2,9 +2,11 @@
 
 //! HDR and more than 8 bits per component.
 
+use std::fs;
+
 use crate::common::{
     Place,
-    ffmpeg::{self, BARS, H264, first_frame, make, streams},
+    ffmpeg::{self, BARS, H264, first_frame, make, psnr, streams},
 };
 
 /// 10-bit H.265 with this transfer function, and more parameters of x265.
@@ -209,4 +211,46 @@ fn what_an_encoder_does_not_take_is_named() {
     assert!(!said.contains("note: in/e.mkv"), "{said}");
     let said = place.run(&["in", "--preset", "archive", "--overwrite"]);
     assert!(!said.contains("becomes 4:2:0") && !said.contains("bits per component"), "{said}");
+}
+
+/// `qtdemux` of GStreamer 1.22 ignores the bit for it.
+#[test]
+fn full_range_of_mp4_and_quicktime_is_kept() {
+    let Some(place) = Place::of_ffmpeg("full range") else { return };
+    let bt709 = "-colorspace bt709 -color_primaries bt709 -color_trc bt709";
+    for name in ["mp4", "mov"] {
+        for (range, format) in [("pc", "yuvj420p"), ("tv", "yuv420p")] {
+            for codec in ["libx264", "libx265"] {
+                let of = format!("-c:v {codec} -pix_fmt {format} -color_range {range} {bt709}");
+                make(
+                    &place.input(format!("{codec}-{range}-{name}.{name}")),
+                    &[BARS, &of].join(" "),
+                );
+            }
+        }
+    }
+    // No box, and one that is not of the stream.
+    make(&place.input("libx264-pc-none.mp4"), &[BARS, "-pix_fmt yuvj420p"].join(" "));
+    let tags = "-color_range tv -bsf:v h264_metadata=video_full_range_flag=0";
+    make(&place.input("libx264-tv-flag.mov"), &[BARS, "-pix_fmt yuv420p", tags].join(" "));
+    for container in ["mp4", "mkv"] {
+        let said = place.run(&["in", "--name", "{stem}.{ext}", "--container", container]);
+        assert!(!said.contains("note: "), "{said}");
+        for input in fs::read_dir(place.path("in")).unwrap() {
+            let input = input.unwrap().path();
+            let name = input.file_name().unwrap().to_str().unwrap();
+            let output = place.out(name).with_extension(container);
+            let (before, after) = (&streams(&input)[0], &streams(&output)[0]);
+            assert_eq!(name.contains("-pc"), after.text("color_range") == "pc", "{name} {after:?}");
+            for field in ["color_space", "color_primaries", "color_transfer"] {
+                // Where nothing is known, the matrix that GStreamer takes is stated.
+                if before.text(field).is_empty() {
+                    continue;
+                }
+                assert_eq!(before.text(field), after.text(field), "{name} in {container}: {field}");
+            }
+            let psnr = psnr(&input, &output);
+            assert!(psnr > 38.0, "{name} in {container}: {psnr} dB");
+        }
+    }
 }

@@ -21,7 +21,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use cyclegan_contract::Direction;
 use gst_video::VideoInfo;
 
 use output::output_info;

@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 use gst::prelude::*;
-use gst_video::VideoTransferFunction;
+use gst_video::{VideoColorimetry, VideoTransferFunction};
 
 use crate::worker::{
     containers::{
@@ -16,14 +16,14 @@ use crate::worker::{
         matroska::Times,
     },
     elements::{
-        caps::{PIXEL_ASPECT, colorimetry, field, media_type, with_aspect},
+        caps::{PIXEL_ASPECT, field, media_type, with_aspect},
         factory_name, is_kind,
     },
     pads::{
         probes::{Replacement, on_buffers, on_caps, on_seeks, on_segments},
         tally::head,
     },
-    repairs::{av1, clock_rates, decode_times, shared_times, wave_header},
+    repairs::{av1, clock_rates, decode_times, shared_times, stated_colour, wave_header},
 };
 
 /// What to correct in a file. It is found when the file is probed.
@@ -89,7 +89,7 @@ pub fn correct_caps(element: &gst::Element, repairs: &Arc<Repairs>) {
         "asfdemux" | "avidemux" => on_pads(element, wave_header::remove),
         "matroskademux" => on_pads(element, |pad| {
             wave_header::remove(pad);
-            prefer_colour_of_stream(pad);
+            on_caps(pad, |caps| stated_colour::set_aside(caps, lacks_transfer));
         }),
         "mxfdemux" => on_pads(element, dv_without_sound),
         "qtdemux" => on_pads(element, move |pad| all.sample_entries.complete(pad)),
@@ -99,6 +99,7 @@ pub fn correct_caps(element: &gst::Element, repairs: &Arc<Repairs>) {
     }
     if is_kind(element, gst::ElementFactoryType::PARSER) {
         clock_rates::ignore(element);
+        stated_colour::restore(element);
     }
 }
 
@@ -163,16 +164,9 @@ fn dv_without_sound(pad: &gst::Pad) {
     }
 }
 
-/// Removes the colorimetry from caps of Matroska if it lacks the transfer function. The stream of H.264 or H.265 may
-/// have it, but the parser only uses that if its input has no colorimetry.
-fn prefer_colour_of_stream(pad: &gst::Pad) {
-    on_caps(pad, |caps| {
-        let is_coded = ["video/x-h264", "video/x-h265"].contains(&media_type(caps));
-        let said = colorimetry(caps.structure(0)?).filter(|_| is_coded)?;
-        let mut corrected = caps.clone();
-        corrected.make_mut().structure_mut(0)?.remove_field("colorimetry");
-        (said.transfer() == VideoTransferFunction::Unknown).then_some(corrected)
-    });
+/// Whether the colorimetry in Matroska says less than that of the stream may say.
+fn lacks_transfer(colour: VideoColorimetry) -> bool {
+    colour.transfer() == VideoTransferFunction::Unknown
 }
 
 /// Keeps the pixel aspect ratio of the container. Parsers and decoders of images output square pixels.

@@ -9,4 +9,5 @@ pub mod laced_times;
 mod packed_mpeg4;
 pub mod prores;
 pub mod shared_times;
+pub mod stated_colour;
 pub mod wave_header;

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What `qtdemux` of GStreamer 1.22 does not read of the descriptions of video: the header of FFV1, the pixel aspect ratio of
-//! PNG and QuickTime Animation, and four-character codes of codecs for which there is a decoder.
+//! PNG and QuickTime Animation, full range, and four-character codes of codecs for which there is a decoder.
 
 use std::collections::HashMap;
 
 use gst::prelude::*;
+use gst_video::{VideoColorRange, VideoColorimetry};
 
 use super::{boxes::number, details::code, index::Index, trak::Trak};
 use crate::worker::{
-    elements::caps::{short_id, with_aspect},
+    elements::caps::{colorimetry, short_id, with_aspect, with_field},
     pads::probes::{Replacement, on_caps},
+    repairs::stated_colour,
 };
 
 /// The descriptions of video tracks with such fields, by the ids of the tracks.
@@ -22,6 +24,16 @@ struct Fields {
     /// The header of FFV1.
     header: Option<gst::Buffer>,
     aspect: Option<gst::Fraction>,
+    colour: Option<Colour>,
+}
+
+/// What `colr` says of the range of the samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Colour {
+    /// Its bit for full range, in MP4.
+    Full(bool),
+    /// QuickTime's has no such bit. The stream may.
+    OfStream,
 }
 
 impl SampleEntries {
@@ -44,16 +56,43 @@ impl Fields {
         let header = entry.of_video(b"glbl").filter(|_| entry.code == b"FFV1");
         let header = header.map(|header| gst::Buffer::from_slice(header.to_vec()));
         let aspect = entry.of_video(b"pasp").and_then(aspect);
-        (header.is_some() || aspect.is_some()).then_some(Self { header, aspect })
+        let colour = entry.of_video(b"colr").and_then(Colour::read);
+        let fields = Self { header, aspect, colour };
+        (fields.header.is_some() || aspect.is_some() || colour.is_some()).then_some(fields)
     }
 
     /// The `caps` with what they lack; `None` if they lack nothing.
     fn completed(&self, caps: &gst::Caps) -> Option<gst::Caps> {
         let shaped = self.aspect.and_then(|aspect| with_aspect(caps, aspect));
-        let Some(header) = &self.header else { return shaped };
-        let mut caps = shaped.unwrap_or_else(|| caps.clone());
+        let coloured = self.colour.and_then(|colour| colour.apply(shaped.as_ref().unwrap_or(caps)));
+        let changed = coloured.or(shaped);
+        let Some(header) = &self.header else { return changed };
+        let mut caps = changed.unwrap_or_else(|| caps.clone());
         caps.make_mut().set("codec_data", header);
         Some(caps)
+    }
+}
+
+impl Colour {
+    fn read(content: &[u8]) -> Option<Self> {
+        match content.split_first_chunk()? {
+            // After primaries, transfer and matrix.
+            (b"nclx", rest) => Some(Self::Full(rest.get(6)? & 0x80 != 0)),
+            (b"nclc", _) => Some(Self::OfStream),
+            _ => None,
+        }
+    }
+
+    /// The `caps` with this range; `None` if they have it.
+    fn apply(self, caps: &gst::Caps) -> Option<gst::Caps> {
+        if self == Self::OfStream {
+            return stated_colour::set_aside(caps, |_| true);
+        }
+        let said = colorimetry(caps.structure(0)?).filter(|_| self == Self::Full(true))?;
+        let (matrix, transfer, primaries) = (said.matrix(), said.transfer(), said.primaries());
+        let range = VideoColorRange::Range0_255;
+        let full = VideoColorimetry::new(range, matrix, transfer, primaries);
+        Some(with_field(caps, "colorimetry", full.to_string()))
     }
 }
 
