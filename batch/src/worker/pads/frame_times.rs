@@ -102,29 +102,3 @@ pub fn frame_duration(pad: &gst::Pad) -> gst::ClockTime {
     });
     rate.unwrap_or(DEFAULT_DURATION)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timestamps_increase() {
-        let times = FrameTimes::default();
-        let duration = gst::ClockTime::from_mseconds(40);
-        let next = |stated: Option<u64>| {
-            times.next(stated.map(gst::ClockTime::from_mseconds), duration).mseconds()
-        };
-        let stated = [Some(80), Some(80), Some(40), Some(120), None, Some(200), None, None];
-        assert_eq!(stated.map(&next), [80, 81, 82, 120, 160, 200, 240, 280]);
-        let notices = times.notices();
-        assert!(notices[0].starts_with("3 frames without a timestamp: "), "{notices:?}");
-        assert!(
-            notices[1].starts_with("2 frames with a timestamp that is not later"),
-            "{notices:?}"
-        );
-        times.check().unwrap();
-        assert_eq!([Some(5000); 51].map(&next)[50], 5050);
-        let error = times.check().unwrap_err().to_string();
-        assert!(error.starts_with("its timestamps jump back by 2.0 s"), "{error}");
-    }
-}

@@ -145,69 +145,6 @@ impl Group {
 mod tests {
     use super::*;
 
-    fn picture(temporal_reference: usize, kind: char) -> Picture {
-        Picture {
-            temporal_reference,
-            is_b_frame: kind == 'B',
-            begins_group: kind == 'I',
-            repeats_field: false,
-        }
-    }
-
-    #[test]
-    fn pictures_without_a_time_are_shown_in_their_order() {
-        let mut group = Group::default();
-        // In the order of decoding, with the times that are stated; the second group begins with frames of the first.
-        let pictures = [
-            (picture(0, 'I'), Some(40)),
-            (picture(3, 'P'), None),
-            (picture(1, 'B'), None),
-            (picture(2, 'B'), Some(120)),
-            (picture(2, 'I'), None),
-            (picture(0, 'B'), None),
-            (picture(1, 'B'), None),
-            (picture(3, 'P'), Some(320)),
-        ];
-        let shown = (0..).zip(pictures).map(|(i, (picture, stated))| {
-            let time = gst::ClockTime::from_mseconds;
-            let shown = group.shown(picture, stated.map(time), Some(time(40 * i)), time(40));
-            shown.unwrap().mseconds()
-        });
-        assert_eq!(shown.collect::<Vec<_>>(), [40, 160, 80, 120, 280, 200, 240, 320]);
-    }
-
-    /// As film is on DVD in NTSC: pictures are shown for three and two fields by turns, and only the first has a time.
-    #[test]
-    fn repeated_fields_keep_their_time() {
-        let field = |count: usize| gst::ClockTime::from_mseconds(10 * count as u64);
-        let starts = |position: usize| field(10 + (5 * position).div_ceil(2));
-        let (mut group, mut decoded) = (Group::default(), 0);
-        // In the order of decoding, with their positions; the second group begins with the picture at position 4.
-        for name in ["I0", "P3", "B1", "B2", "I6", "B4", "B5", "P9", "B7", "B8"] {
-            let (kind, position) = name.split_at(1);
-            let position: usize = position.parse().unwrap();
-            let begin = if position < 4 { 0 } else { 4 };
-            let picture = picture(position - begin, kind.chars().next().unwrap());
-            let stated = (position == 0).then(|| starts(0));
-            let duration = 3 - position % 2;
-            let shown = group.shown(picture, stated, Some(field(decoded)), field(duration));
-            assert_eq!(shown, Some(starts(position)), "{name}");
-            decoded += duration;
-        }
-    }
-
-    #[test]
-    fn times_of_decoding_alone_are_left_to_the_decoder() {
-        let mut group = Group::default();
-        let time = gst::ClockTime::from_mseconds;
-        let mut shown = |picture, stated: Option<u64>, decoded| {
-            group.shown(picture, stated.map(time), Some(time(decoded)), time(40))
-        };
-        assert_eq!(shown(picture(0, 'I'), Some(0), 0), Some(time(0)));
-        assert_eq!(shown(picture(2, 'P'), None, 40), None);
-        assert_eq!(shown(picture(1, 'B'), None, 80), None);
-    }
-
     #[test]
     fn the_header_of_a_picture_is_read() {
         let (sequence, group) = ([0, 0, 1, 0xB3, 9, 9], [0, 0, 1, 0xB8, 0, 8]);

@@ -124,19 +124,3 @@ pub fn video_codes(index: &Index) -> Vec<String> {
         .filter(|track| track.is_video() && track.sizes().is_some_and(|(_, frames)| frames > 0));
     videos.filter_map(|track| Some(code(track.entry()?.code))).collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{super::boxes::boxed, *};
-
-    #[test]
-    fn an_unknown_code_is_found_at_its_place() {
-        for (code, expected) in [(b"AVdh", Some((100 + 8 * 5 + 12, *b"AVdn"))), (b"avc1", None)] {
-            let table = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &boxed(code, b"")].concat();
-            let track = [*b"stsd", *b"stbl", *b"minf", *b"mdia", *b"trak"];
-            let moov = track.iter().fold(table, |content, kind| boxed(kind, &content));
-            let index = Index { start: 100, moov };
-            assert!(codes(&index).eq(expected));
-        }
-    }
-}
