@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The folders of outputs, and what their names and records are made of.
+//! The folders of outputs, their names and their files.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 /// The program's own folder within the output folder.
@@ -24,6 +25,11 @@ pub fn short_hash(bytes: &[u8]) -> String {
 
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The content of a JSON file, if it exists and is complete.
+pub fn read_json<T: DeserializeOwned>(file: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
 }
 
 /// Size of a file in bytes; `None` if there is none.

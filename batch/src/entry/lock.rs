@@ -13,7 +13,10 @@ use std::{
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::{folder::OWN_FOLDER, json::read_json, paths::Paths};
+use super::{
+    folder::{OWN_FOLDER, read_json},
+    paths::Paths,
+};
 use crate::files::describe;
 
 const LOCK: &str = "lock";

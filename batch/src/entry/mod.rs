@@ -9,7 +9,6 @@
 
 mod fingerprint;
 mod folder;
-mod json;
 pub mod lock;
 mod paths;
 mod record;
@@ -29,9 +28,8 @@ use crate::{
     item::Item,
 };
 pub use fingerprint::{Fingerprint, hash_of_model};
-use folder::size;
 pub use folder::{OWN_FOLDER, folder_of};
-use json::read_json;
+use folder::{read_json, size};
 use lock::{Holder, Lock, Locked, host};
 use paths::Paths;
 use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::json::json_path;
 use crate::item::Item;
 
 /// An input and its output. Names that are not UTF-8 are left out.
@@ -19,9 +18,9 @@ pub struct Paths {
 
 impl Paths {
     pub fn of(item: &Item) -> Self {
-        let input = item.input.canonicalize();
-        let input = json_path(input.as_ref().unwrap_or(&item.input));
-        Self { input, output: json_path(&item.output) }
+        let input = item.input.canonicalize().unwrap_or_else(|_| item.input.clone());
+        let in_json = |path: &PathBuf| path.to_str().map(PathBuf::from);
+        Self { input: in_json(&input), output: in_json(&item.output) }
     }
 
     /// Whether a record with these may belong to `item`.

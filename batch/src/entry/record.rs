@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Fingerprint,
-    folder::{OWN_FOLDER, folder_of, size},
-    json::read_json,
+    folder::{OWN_FOLDER, folder_of, read_json, size},
     lock::{Holder, Lock, host},
     paths::Paths,
 };

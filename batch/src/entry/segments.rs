@@ -19,8 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Entry, Fingerprint,
-    folder::short_hash,
-    json::read_json,
+    folder::{read_json, short_hash},
     lock::{Lock, Locked, host},
 };
 use crate::{container::Container, protocol::Span};
