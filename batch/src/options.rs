@@ -110,17 +110,6 @@ pub struct Options {
     pub json: bool,
 }
 
-/// Which generator of a pair translates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// G, from A to B
-    #[default]
-    Forward,
-    /// F, from B to A
-    Reverse,
-}
-
 /// Presets of the encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -187,9 +176,9 @@ pub struct Recipe {
     /// horse2zebra]
     #[arg(long, help_heading = "Translation")]
     pub model: Option<String>,
-    /// G (A to B) or F (B to A)
-    #[arg(long, value_enum, default_value_t, help_heading = "Translation")]
-    pub direction: Direction,
+    /// The generator of the pair that translates: forward is G (A to B), reverse is F (B to A)
+    #[arg(long, value_parser = ["forward", "reverse"], default_value = "forward", help_heading = "Translation")]
+    pub direction: String,
     /// Other properties of cycleganfilter, in the syntax of gst-launch-1.0: 'strength=0.8 smoothing=0.3'
     #[arg(
         long,

@@ -11,7 +11,7 @@ use anyhow::{Result, anyhow, ensure};
 use gst::{glib, prelude::*};
 
 use super::is_of;
-use crate::{hardware, lock::lock, options::Direction, protocol::Setup};
+use crate::{hardware, lock::lock, protocol::Setup};
 
 /// The filter in the syntax of `gst-launch-1.0`, without properties whose values may contain spaces.
 pub fn filter_description(setup: &Setup) -> String {
@@ -24,11 +24,7 @@ pub fn configure(filter: &gst::Element, setup: &Setup) {
     if let Some(model) = &setup.recipe.model {
         filter.set_property("model", model);
     }
-    let direction = match setup.recipe.direction {
-        Direction::Forward => "forward",
-        Direction::Reverse => "reverse",
-    };
-    filter.set_property_from_str("direction", direction);
+    filter.set_property_from_str("direction", &setup.recipe.direction);
     if let Some(provider) = &setup.provider {
         filter.set_property_from_str("execution-provider", provider);
     }
