@@ -18,6 +18,7 @@ use img_parts::{
 use super::{jpeg, photoshop, tiff, xmp};
 use crate::{
     picture::PictureFormat,
+    protocol::{Say, send_notice, send_notices},
     worker::containers::{bytes::Reader, isobmff::image::HeifImage},
 };
 
@@ -36,7 +37,7 @@ const PNG_SIGNATURE: usize = 8;
 /// Metres.
 const INCH: f64 = 0.0254;
 
-/// Data of an image file that go into the output unchanged, and notices about those that do not.
+/// Data of an image file that go into the output unchanged.
 #[derive(Debug, Default)]
 pub struct Ancillary {
     /// Chunks for a PNG.
@@ -46,31 +47,26 @@ pub struct Ancillary {
     segments: Vec<JpegSegment>,
     /// Pixels per metre, across and down, if neither a chunk nor the JFIF header has them.
     resolution: Option<[u32; 2]>,
-    /// XMP for an image of any format.
-    pub xmp: Option<Vec<u8>>,
-    pub losses: Vec<String>,
 }
 
 impl Ancillary {
-    /// Reads `bytes`, an image in `format`, for an image in `output`.
-    pub fn of(bytes: &[u8], format: ImageFormat, output: PictureFormat) -> Self {
-        let mut found = match format {
-            ImageFormat::Png => Self::of_png(bytes, output == PictureFormat::Png),
-            ImageFormat::Jpeg => Self::of_jpeg(bytes, output == PictureFormat::Jpeg),
+    /// Reads `bytes`, an image in `format`, for an image in `output`, and reports what that will lack.
+    pub fn of(bytes: &[u8], format: ImageFormat, output: PictureFormat, say: Say) -> Self {
+        let found = match format {
+            ImageFormat::Png => Self::of_png(bytes, output == PictureFormat::Png, say),
+            ImageFormat::Jpeg => Self::of_jpeg(bytes, output == PictureFormat::Jpeg, say),
             ImageFormat::Bmp => Self::of_bmp(bytes),
-            ImageFormat::Tiff => {
-                tiff::details(bytes).map_or_else(|_| Self::default(), Self::of_tiff)
-            }
-            ImageFormat::Avif => Self::of_heif(bytes, output == PictureFormat::Png),
+            ImageFormat::Tiff => Self::of_tiff(tiff::details(bytes).unwrap_or_default(), say),
+            ImageFormat::Avif => Self::of_heif(bytes, output == PictureFormat::Png, say),
             _ => Self::default(),
         };
         if output == PictureFormat::Webp && found.resolution.is_some() {
-            found.lose("resolution");
+            lose(say, "resolution");
         }
         found
     }
 
-    fn of_heif(bytes: &[u8], is_kept: bool) -> Self {
+    fn of_heif(bytes: &[u8], is_kept: bool, say: Say) -> Self {
         let mut found = Self::default();
         let image = HeifImage::read(bytes);
         match image.color {
@@ -78,36 +74,38 @@ impl Ancillary {
                 // The matrix is that of RGB, and the range is full.
                 found.chunks.push(PngChunk::new(*b"cICP", vec![primaries, transfer, 0, 1].into()));
             }
-            Some(_) => found.lose("colour space"),
+            Some(_) => lose(say, "colour space"),
             None => {}
         }
         if image.is_hdr {
-            found.lose("HDR metadata");
+            lose(say, "HDR metadata");
         }
         if image.depth > 8 {
-            found.losses.push(format!("its {}-bit colours become 8-bit", image.depth));
+            send_notice(say, format!("its {}-bit colours become 8-bit", image.depth));
         }
-        let losses = [
+        for (is_lost, loss) in [
             (image.has_others, OTHER_PICTURES),
             (image.has_video, jpeg::VIDEO_LOST),
             (image.has_frames, "is animated, but only its first frame is translated"),
-        ];
-        let losses = losses.iter().filter(|(is_lost, _)| *is_lost);
-        found.losses.extend(losses.map(|(_, loss)| (*loss).to_owned()));
+        ] {
+            if is_lost {
+                send_notice(say, loss);
+            }
+        }
         found
     }
 
-    fn of_tiff(details: tiff::Details) -> Self {
+    fn of_tiff(details: tiff::Details, say: Say) -> Self {
         let text = |(keyword, text): (&str, String)| {
             let text = [keyword.as_bytes(), &[0; 5], text.as_bytes()].concat();
             PngChunk::new(*b"iTXt", text.into())
         };
         let chunks = details.texts.into_iter().map(text).collect();
-        let (resolution, losses) = (details.resolution, details.losses);
-        Self { chunks, resolution, losses, ..Self::default() }
+        send_notices(say, details.losses);
+        Self { chunks, resolution: details.resolution, ..Self::default() }
     }
 
-    fn of_png(bytes: &[u8], is_kept: bool) -> Self {
+    fn of_png(bytes: &[u8], is_kept: bool, say: Say) -> Self {
         let mut found = Self::default();
         let mut rest = Bytes::copy_from_slice(bytes.get(PNG_SIGNATURE..).unwrap_or_default());
         // Ends at a damaged chunk.
@@ -123,13 +121,13 @@ impl Ancillary {
                     let [x, y] = [0, 4].map(|at| Reader::at(sides, at).big(4).unwrap_or(0) as u32);
                     found.resolution = Some([x, y]);
                 }
-                _ => found.lose(&png_name(name)),
+                _ => lose(say, &png_name(name)),
             }
         }
         found
     }
 
-    fn of_jpeg(bytes: &[u8], is_kept: bool) -> Self {
+    fn of_jpeg(bytes: &[u8], is_kept: bool, say: Say) -> Self {
         let mut found = Self::default();
         let jpeg = Jpeg::from_bytes(Bytes::copy_from_slice(bytes));
         for segment in jpeg.iter().flat_map(Jpeg::segments) {
@@ -140,27 +138,27 @@ impl Ancillary {
                 APP0 if begins(&[b"JFIF\0"]) => found.resolution = jfif_resolution(data),
                 APP1 if begins(&[b"Exif\0", b"http://ns.adobe.com/"]) => {}
                 APP2 if begins(&[b"ICC_PROFILE\0"]) => {}
-                APP2 if begins(&[b"MPF\0"]) => found.losses.push(OTHER_PICTURES.to_owned()),
+                APP2 if begins(&[b"MPF\0"]) => send_notice(say, OTHER_PICTURES),
                 APP13 if is_kept && begins(&[photoshop::START]) => {
                     let (kept, has_thumbnail) = photoshop::without_thumbnail(data);
                     found.segments.push(JpegSegment::new_with_contents(APP13, kept.into()));
                     if has_thumbnail {
-                        found.lose("thumbnail");
+                        lose(say, "thumbnail");
                     }
                 }
                 COM | APP13 if is_kept => found.segments.push(segment.clone()),
-                COM => found.lose("comment"),
-                APP13 if begins(&[photoshop::START]) => found.lose("IPTC record"),
+                COM => lose(say, "comment"),
+                APP13 if begins(&[photoshop::START]) => lose(say, "IPTC record"),
                 // JFIF thumbnails, and what only Photoshop's export and the decoder use.
                 APP0 | APP12 | APP14 => {}
                 other @ APP1..=APP15 => {
-                    found.lose(&format!("application segment APP{} (JPEG)", other - APP0));
+                    lose(say, &format!("application segment APP{} (JPEG)", other - APP0));
                 }
                 _ => {}
             }
         }
         if jpeg::has_video(bytes) {
-            found.losses.push(jpeg::VIDEO_LOST.to_owned());
+            send_notice(say, jpeg::VIDEO_LOST);
         }
         found
     }
@@ -173,27 +171,25 @@ impl Ancillary {
         Self { resolution: has_resolution.then_some([x, y]), ..Self::default() }
     }
 
-    fn lose(&mut self, what: &str) {
-        let text = format!("its {what} is left out");
-        if !self.losses.contains(&text) {
-            self.losses.push(text);
-        }
-    }
-
-    /// Adds the data to the encoded `output`.
-    pub fn insert(self, output: Vec<u8>, format: PictureFormat) -> Result<Bytes> {
+    /// Adds the data, and `xmp`, to the encoded `output`.
+    pub fn insert(
+        self,
+        xmp: Option<Vec<u8>>,
+        output: Vec<u8>,
+        format: PictureFormat,
+    ) -> Result<Bytes> {
         let output = Bytes::from(output);
         Ok(match format {
             PictureFormat::Png => {
                 let more = self.resolution.map(png_resolution);
-                let more = more.into_iter().chain(self.xmp.as_deref().map(xmp::chunk));
+                let more = more.into_iter().chain(xmp.as_deref().map(xmp::chunk));
                 let mut png = Png::from_bytes(output)?;
                 // After the header.
                 png.chunks_mut().splice(1..1, self.chunks.into_iter().chain(more));
                 png.encoder().bytes()
             }
             PictureFormat::Jpeg => {
-                let xmp = self.xmp.as_deref().map(xmp::segment);
+                let xmp = xmp.as_deref().map(xmp::segment);
                 let mut jpeg = Jpeg::from_bytes(output)?;
                 let segments = jpeg.segments_mut();
                 segments.splice(1..1, xmp.into_iter().chain(self.segments));
@@ -202,7 +198,7 @@ impl Ancillary {
                 jfif.into_iter().for_each(|jfif| segments[0] = jfif);
                 jpeg.encoder().bytes()
             }
-            PictureFormat::Webp => match self.xmp {
+            PictureFormat::Webp => match xmp {
                 Some(xmp) => {
                     let mut webp = WebP::from_bytes(output)?;
                     xmp::add(&mut webp, xmp);
@@ -212,6 +208,10 @@ impl Ancillary {
             },
         })
     }
+}
+
+fn lose(say: Say, what: &str) {
+    send_notice(say, format!("its {what} is left out"));
 }
 
 /// A JFIF header without its thumbnail.

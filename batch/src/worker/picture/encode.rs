@@ -15,10 +15,15 @@ use image::{
 };
 use img_parts::{Bytes, ImageEXIF, ImageICC, webp::WebP};
 
-use super::{ancillary::Ancillary, metadata::PROFILE_LOST, pixels::ImagePipeline, read::Picture};
+use super::{
+    ancillary::Ancillary,
+    metadata::{EXIF_LOST, PROFILE_LOST},
+    pixels::ImagePipeline,
+    read::Picture,
+};
 use crate::{
     picture::PictureFormat,
-    protocol::{Say, send_notice, send_notices},
+    protocol::{Say, send_notice},
     worker::pipeline::fault,
 };
 
@@ -37,10 +42,8 @@ pub fn encode(
     }
     picture.pixels = fitting(picture.pixels, format, say);
     let encoded = encode_pixels(&picture, format, say)?;
-    let mut ancillary = Ancillary::of(bytes, picture.format, format);
-    ancillary.xmp = picture.metadata.xmp;
-    send_notices(say, ancillary.losses.drain(..));
-    ancillary.insert(encoded, format)
+    let ancillary = Ancillary::of(bytes, picture.format, format, say);
+    ancillary.insert(picture.metadata.xmp, encoded, format)
 }
 
 /// The pixels as this format can hold them.
@@ -110,7 +113,7 @@ fn encode_with(mut encoder: impl ImageEncoder, picture: &Picture, say: Say) -> R
     if let Some(exif) = &picture.metadata.exif
         && encoder.set_exif_metadata(exif.clone()).is_err()
     {
-        send_notice(say, "its EXIF is left out");
+        send_notice(say, EXIF_LOST);
     }
     Ok(pixels.write_with_encoder(encoder)?)
 }

@@ -148,9 +148,8 @@ pub fn details(bytes: &[u8]) -> Result<Details> {
         losses.push("its channels besides colour and alpha are left out".to_owned());
     }
     for (tag, name) in LOST {
-        let loss = format!("its {name} left out");
-        if tiff.find_tag(tag)?.is_some() && !losses.contains(&loss) {
-            losses.push(loss);
+        if tiff.find_tag(tag)?.is_some() {
+            losses.push(format!("its {name} left out"));
         }
     }
     let mut text = |tag: Tag| tiff.find_tag(tag).ok()??.into_string().ok();

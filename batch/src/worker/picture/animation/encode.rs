@@ -20,7 +20,7 @@ use img_parts::{
 use super::source::decode;
 use crate::{
     picture::{PictureFormat, animation_format},
-    protocol::{Say, Setup, send_notices},
+    protocol::{Say, Setup},
     worker::picture::{
         ancillary::Ancillary,
         encode::{encode_pixels, save},
@@ -58,8 +58,7 @@ pub fn translate(
     let mut metadata = Metadata::of(&mut decoder).completed(&bytes, format, say);
     drop(decoder);
     metadata.make_upright(is_turned(orientation), say);
-    let mut ancillary = Ancillary::of(&bytes, format, output_format);
-    send_notices(say, ancillary.losses.drain(..));
+    let ancillary = Ancillary::of(&bytes, format, output_format, say);
     if setup.dry_run {
         return Ok(1);
     }
@@ -87,8 +86,8 @@ pub fn translate(
         DynImage::from_bytes(encoder.finish(size)?)?.context("the encoder's image")?;
     encoded.set_icc_profile(metadata.icc_for(ColorType::Rgb8, say).map(Bytes::from));
     encoded.set_exif(metadata.exif.map(Bytes::from));
-    ancillary.xmp = metadata.xmp;
-    let encoded = ancillary.insert(encoded.encoder().bytes().into(), output_format)?;
+    let encoded = encoded.encoder().bytes().into();
+    let encoded = ancillary.insert(metadata.xmp, encoded, output_format)?;
     save(output, &encoded, size)?;
     // Before it gets its final name, its frames must be readable.
     let written = animation_format(output)?.context("the output is not animated")?;
