@@ -40,20 +40,16 @@ pub struct MuxPad {
 }
 
 impl MuxPad {
-    /// The same with the times of Vorbis in common blocks of Matroska, of which only the first has one: its packets last for
-    /// different times, which the parser knows.
-    pub fn with_times_of_vorbis(self, caps: &gst::Caps) -> Self {
-        let is_vorbis = media_type(caps) == VORBIS;
-        let parser = if is_vorbis { gst::ElementFactory::find("vorbisparse") } else { self.parser };
-        Self { parser, ..self }
-    }
-
-    /// The same with the true sample rate of AAC, which its parser knows. `matroskademux` of GStreamer 1.22 doubles it if
-    /// the header of the codec says that there is no SBR.
-    pub fn with_true_rate(self, caps: &gst::Caps) -> Self {
-        let is_aac = media_type(caps) == "audio/mpeg" && field(caps, "mpegversion") == Some(4);
-        let parser = if is_aac { gst::ElementFactory::find("aacparse") } else { self.parser };
-        Self { parser, ..self }
+    /// The same through the parser that corrects what `matroskademux` outputs of a track with these caps, if any.
+    pub fn corrected(self, caps: &gst::Caps, is_laced: bool) -> Self {
+        let parser = match media_type(caps) {
+            // Only the first packet of a common block has a time, and they last for different times.
+            VORBIS if is_laced => "vorbisparse",
+            // Version 1.22 doubles the sample rate if the header of the codec says that there is no SBR.
+            "audio/mpeg" if field(caps, "mpegversion") == Some(4) => "aacparse",
+            _ => return self,
+        };
+        Self { parser: gst::ElementFactory::find(parser), ..self }
     }
 }
 

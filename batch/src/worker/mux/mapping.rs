@@ -197,8 +197,7 @@ fn copied(track: &Track, muxer: &Muxer) -> Option<(MuxPad, Option<String>)> {
     let styles = || "becomes plain text: GStreamer does not read its styles".to_owned();
     let notice = pad.loses_layout.then(layout).or_else(|| track.stated.has_styles.then(styles));
     let is_laced = track.entry.as_ref().is_some_and(|entry| entry.is_laced);
-    let pad = if is_laced { pad.with_times_of_vorbis(&track.caps) } else { pad };
-    Some((pad.with_true_rate(&track.caps), notice))
+    Some((pad.corrected(&track.caps, is_laced), notice))
 }
 
 fn is_encoded_audio(track: &Track) -> bool {
