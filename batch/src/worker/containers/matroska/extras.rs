@@ -9,11 +9,10 @@ use anyhow::Result;
 use super::{
     ebml::nested,
     entry::{Entry, TRACK_ENTRY, TRACKS},
-    segment::{ATTACHMENTS, INFO, Segment},
+    segment::{ATTACHMENTS, INFO, Segment, TIMESTAMP_SCALE},
     tags::{FileTags, TAGS, unread_of_parts},
 };
 
-const TIMESTAMP_SCALE: u32 = 0x2AD7B1;
 const PREVIOUS_SEGMENT: u32 = 0x3C_B923;
 const NEXT_SEGMENT: u32 = 0x3E_B923;
 const CHAPTERS: u32 = 0x1043_A770;

@@ -17,7 +17,7 @@ use super::{
         CODEC_ELEMENTS, Codec, FLAG_DEFAULT, FLAG_FORCED, LANGUAGE, NAME, PIXEL_HEIGHT,
         PIXEL_WIDTH, TRACK_ENTRY, TRACKS, VIDEO,
     },
-    segment::{ATTACHMENTS, INFO, Part, Segment},
+    segment::{ATTACHMENTS, INFO, Part, Segment, TIMESTAMP_SCALE},
     tags::{self, FileTags, TAGS},
 };
 use crate::worker::containers::{
@@ -25,7 +25,6 @@ use crate::worker::containers::{
     track_info::{Flags, ROLES},
 };
 
-const TIMESTAMP_SCALE: u32 = 0x2A_D7B1;
 const DURATION: u32 = 0x4489;
 const WRITING_APP: u32 = 0x5741;
 const DATE: u32 = 0x4461;

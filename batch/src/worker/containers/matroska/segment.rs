@@ -20,6 +20,7 @@ const SEEK: u32 = 0x4DBB;
 const SEEK_ID: u32 = 0x53AB;
 const SEEK_POSITION: u32 = 0x53AC;
 pub const INFO: u32 = 0x1549_A966;
+pub const TIMESTAMP_SCALE: u32 = 0x2A_D7B1;
 pub const ATTACHMENTS: u32 = 0x1941_A469;
 const ATTACHED_FILE: u32 = 0x61A7;
 const FILE_NAME: u32 = 0x466E;
