@@ -22,7 +22,7 @@ use crate::{
 
 pub struct Muxer {
     pub container: Container,
-    element: gst::Element,
+    pub element: gst::Element,
     /// Its request pads.
     templates: Vec<gst::PadTemplate>,
 }
@@ -84,10 +84,6 @@ impl Muxer {
         let templates = element.pad_template_list().into_iter();
         let templates = templates.filter(|t| t.direction() == gst::PadDirection::Sink).collect();
         Ok(Self { container, element, templates })
-    }
-
-    pub fn element(&self) -> &gst::Element {
-        &self.element
     }
 
     /// The pads for tracks with these caps.

@@ -191,7 +191,7 @@ fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
         Output::File(path, container) => {
             let muxer = Muxer::new(*container)?;
             let how = muxer.require(&chain.caps, "use another container")?;
-            pipeline.write_fast_start_file(muxer.element(), &partial(path))?;
+            pipeline.write_fast_start_file(&muxer.element, &partial(path))?;
             return muxer.link_video(&end, &how).map(drop);
         }
         Output::Y4m => {

@@ -39,12 +39,15 @@ pub fn before_and_after(input: &Path, output: &Path, start: gst::ClockTime) -> R
     let after = FrameGrabber::open(output, gst::ClockTime::ZERO)?;
     let times = after.times();
     let before = FrameGrabber::open(input, start)?;
-    let before = frames(&times, |time| match before.media.builtin {
-        Some(_) => FrameGrabber::new(input, before.media.clone(), start + time)?.next(start + time),
-        None => before.frame(start + time),
+    let columns = times.into_iter().map(|time| {
+        let at = start + time;
+        let before = match before.media.builtin {
+            Some(_) => FrameGrabber::new(input, before.media.clone(), at)?.next(at),
+            None => before.frame(at),
+        };
+        Ok((before?, after.frame(time)?))
     });
-    let after = frames(&times, |time| after.frame(time));
-    page::image(&sheet(&before?.into_iter().zip(after?).collect::<Vec<_>>()))
+    page::image(&sheet(&columns.collect::<Result<Vec<_>>>()?))
 }
 
 fn shrunk(picture: &image::DynamicImage) -> RgbImage {
@@ -66,13 +69,6 @@ fn sheet(columns: &[(RgbImage, RgbImage)]) -> RgbImage {
         imageops::replace(&mut sheet, after, x, i64::from(row));
     }
     sheet
-}
-
-fn frames(
-    times: &[gst::ClockTime],
-    frame: impl Fn(gst::ClockTime) -> Result<RgbImage>,
-) -> Result<Vec<RgbImage>> {
-    times.iter().map(|time| frame(*time)).collect()
 }
 
 /// When the next frame is shown, in stream time; for a frame without a duration, when it is shown itself.

@@ -60,8 +60,8 @@ impl Attempt<'_> {
         let _ = fs::remove_file(self.mux.output);
         let pipeline = Pipeline::default();
         let muxer = Muxer::new(self.mux.container)?;
-        self.prepare(muxer.element());
-        pipeline.write_fast_start_file(muxer.element(), self.mux.output)?;
+        self.prepare(&muxer.element);
+        pipeline.write_fast_start_file(&muxer.element, self.mux.output)?;
         let (sender, faults) = mpsc::channel();
         let video = self.video(sender)?;
         let video_caps = self.video_caps()?;

@@ -146,8 +146,7 @@ impl Starts {
             let pts = info.buffer().and_then(|buffer| buffer.pts());
             match position(segment_at(pad).as_ref(), pts) {
                 Some(start) => {
-                    let start = start - nanoseconds(delay);
-                    lock(&starts).push(start);
+                    lock(&starts).push(start - nanoseconds(delay));
                     gst::PadProbeReturn::Remove
                 }
                 None => gst::PadProbeReturn::Ok,

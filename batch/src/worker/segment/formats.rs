@@ -71,13 +71,9 @@ pub fn keep_range(convert: &gst::Element, filter: &gst::Element) -> Result<()> {
 }
 
 /// The format in `caps` that loses the least of the format `of`; of several, the smallest.
-fn nearest_format(
-    caps: &gst::Caps,
-    of: gst_video::VideoFormatInfo,
-    keeps_alpha: bool,
-) -> Option<gst_video::VideoFormat> {
+fn nearest_format(caps: &gst::Caps, of: VideoFormatInfo, keeps_alpha: bool) -> Option<VideoFormat> {
     // How many halvings of width and height of the chroma `b` has more than `a`; grey has no chroma.
-    let halvings = |a: &gst_video::VideoFormatInfo, b: &gst_video::VideoFormatInfo| {
+    let halvings = |a: &VideoFormatInfo, b: &VideoFormatInfo| {
         let chroma = [a, b].map(|info| match info.n_components() {
             0..=2 => [8, 8],
             _ => [info.w_sub()[1], info.h_sub()[1]],

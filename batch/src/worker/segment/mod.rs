@@ -87,7 +87,7 @@ impl Job<'_> {
         }
         let muxer = Muxer::new(files)?;
         let how = muxer.pad_for(&chain.caps).context("no segment container can hold the video")?;
-        let mux = muxer.element();
+        let mux = &muxer.element;
         if mux.has_property("timecodescale") && self.container != Container::Mkv {
             // Microseconds, because milliseconds are too coarse for other containers than Matroska.
             mux.set_property("timecodescale", 1000i64);

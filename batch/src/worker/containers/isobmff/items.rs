@@ -57,7 +57,10 @@ impl<'a> Items<'a> {
 
     /// The metadata of the primary image that `is_such` finds.
     pub fn describing(&self, is_such: impl Fn(&Item<'a>) -> bool) -> Option<Item<'a>> {
-        let describes = |item: &&Item<'a>| self.refers(b"cdsc", item.id, self.primary);
+        let describes = |item: &&Item<'a>| {
+            let own = |found: &Reference<'_>| found.kind == b"cdsc" && found.from == item.id;
+            self.references.iter().any(|found| own(found) && found.to.contains(&self.primary))
+        };
         self.items.iter().filter(describes).find(|item| is_such(item)).copied()
     }
 
@@ -97,11 +100,6 @@ impl<'a> Items<'a> {
             kind == b"auxC"
                 && (name.ends_with(b":hevc:2015:auxid:1") || name.ends_with(b":auxiliary:alpha"))
         })
-    }
-
-    fn refers(&self, kind: &[u8], from: u64, to: u64) -> bool {
-        let is_such = |found: &Reference<'_>| found.kind == kind && found.from == from;
-        self.references.iter().any(|found| is_such(found) && found.to.contains(&to))
     }
 
     /// The data of an item; `None` if they are compressed, in another file or missing.
