@@ -26,8 +26,6 @@ struct State {
     length: gst::ClockTime,
     /// How long packets last that overlap the one before.
     overlap: gst::ClockTime,
-    /// Packets without a time.
-    untimed: u64,
 }
 
 /// The gaps at a pad.
@@ -49,25 +47,20 @@ impl Gaps {
     fn watch_with(&self, pad: &gst::Pad, least: fn(gst::ClockTime) -> gst::ClockTime) {
         let gaps = self.clone();
         on_buffers(pad, move |_, buffer| {
-            match buffer.pts() {
-                Some(time) => lock(&gaps.0).add(time, buffer.duration(), least),
-                None => lock(&gaps.0).untimed += 1,
+            if let Some(time) = buffer.pts() {
+                lock(&gaps.0).add(time, buffer.duration(), least);
             }
             true
         });
     }
 
     pub fn notice(&self, what: &str) -> Option<String> {
-        let State { last, untimed, count, length, overlap, .. } = *lock(&self.0);
+        let State { count, length, overlap, .. } = *lock(&self.0);
         let seconds = length.seconds_f64();
         match count {
             _ if overlap >= SHORTEST_OVERLAP => Some(format!(
                 "{what} has wrong timestamps: {:.1} s of it overlaps earlier data and may be lost",
                 overlap.seconds_f64()
-            )),
-            // `tsdemux` of GStreamer 1.22 gives none to packets long before the first clock.
-            0 if last.is_none() && untimed > 0 => Some(format!(
-                "{what} has no timestamps and starts with the video, which may be too late"
             )),
             0 => None,
             1 => Some(format!("{what} has a gap of {seconds:.1} s")),

@@ -22,6 +22,8 @@ pub const CHANGED_TRACKS: &str = "its tracks change midway: split it there first
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
 pub const RARE_CLOCK: &str = "its clock (PCR) comes less often than twice a second, so GStreamer would give frames \
                               wrong times; remux it first: ffmpeg -i INPUT -c copy OUTPUT.mkv";
+pub const LATE_CLOCK: &str = "its clock (PCR) starts later than its sound or video, so GStreamer would give them wrong \
+                              times; remux it first: ffmpeg -i INPUT -c copy OUTPUT.mkv";
 const NO_DECODER: &str = "cannot be decoded: GStreamer has no decoder for it";
 const TEXT: &str = "is a text file";
 /// The cause for a track that should be re-encoded.

@@ -150,6 +150,7 @@ impl Media {
     pub fn probe_input(input: &Path, say: Say) -> Result<Self> {
         let media = Self::read(input, Some(&mut heartbeat(say)))?;
         ensure!(!media.programs.has_rare_clock(), fault::RARE_CLOCK);
+        ensure!(!media.programs.has_late_clock, fault::LATE_CLOCK);
         Ok(media)
     }
 

@@ -47,6 +47,8 @@ pub struct Programs {
     pub streams: Vec<Stream>,
     /// Whether most packets of these streams are encrypted.
     pub is_scrambled: bool,
+    /// Whether data of an earlier time come before the first value of the clock. `tsdemux` gives them no timestamps.
+    pub has_late_clock: bool,
     /// Values of the clock of that program.
     times: Vec<u64>,
 }
@@ -118,9 +120,14 @@ impl Programs {
             let mut own = packets.iter().filter(|packet| packet.id() == stream.id);
             stream.has_data = own.any(|packet| packet.starts_data());
         }
-        let of_clock = packets.iter().filter(|packet| packet.id() == clock_id);
-        let times = of_clock.filter_map(|packet| packet.clock()).collect();
-        Self { count, is_scrambled: is_scrambled(packets, &streams), streams, times }
+        let clock = |packet: &Packet| packet.clock().filter(|_| packet.id() == clock_id);
+        let times: Vec<_> = packets.iter().filter_map(clock).collect();
+        let is_own = |packet: &&Packet| streams.iter().any(|stream| stream.id == packet.id());
+        let before = packets.iter().take_while(|packet| clock(packet).is_none()).filter(is_own);
+        let first = before.filter_map(|packet| packet.time()).min();
+        let has_late_clock = times.first().zip(first).is_some_and(|(clock, time)| time < *clock);
+        let is_scrambled = is_scrambled(packets, &streams);
+        Self { count, is_scrambled, has_late_clock, streams, times }
     }
 
     /// Whether `tsdemux` takes most values of the clock for jumps, because they are rare.

@@ -67,6 +67,21 @@ impl<'a> Packet<'a> {
         self.is_start() && self.payload().starts_with(&[0, 0, 1])
     }
 
+    /// The presentation time of the PES packet that starts in it, in units of 1/90,000 s (section 2.4.3.6).
+    pub fn time(self) -> Option<u64> {
+        if !self.starts_data() {
+            return None;
+        }
+        let mut rest = Reader(self.payload());
+        rest.take(6)?;
+        let flags = rest.big(2)?;
+        let has_time = flags & 0xC080 == 0x8080;
+        rest.take(1)?;
+        // Of 33 bits, the first three, then two times 15, with a marker after each.
+        let (high, middle, low) = (rest.big(1)?, rest.big(2)?, rest.big(2)?);
+        has_time.then_some((high >> 1 & 7) << 30 | middle >> 1 << 15 | low >> 1)
+    }
+
     /// The program clock reference, without its extension, in units of 1/90,000 s.
     pub fn clock(self) -> Option<u64> {
         let mut fields = Reader(self.parts()?.0);
@@ -114,5 +129,16 @@ mod tests {
         assert_eq!(Packet(bytes.first_chunk().unwrap()).payload(), [9; LENGTH - 12]);
         bytes[4] = 200;
         assert_eq!(read(&bytes), None);
+    }
+
+    #[test]
+    fn the_time_of_data_is_read() {
+        let time = |flags: u8| {
+            let header = [0, 0, 1, 0xC0, 0, 0, 0x80, flags, 5, 0x25, 0xFF, 0xFD, 0x00, 0x03];
+            let bytes = [&[SYNC, 0x40, 1, 0x10][..], &header, &[9; LENGTH - 18]].concat();
+            Packet(bytes.first_chunk().unwrap()).time()
+        };
+        assert_eq!(time(0x80), Some(2 << 30 | 0x7FFE << 15 | 1));
+        assert_eq!(time(0), None);
     }
 }
