@@ -36,11 +36,13 @@ use serde::Serialize;
 
 use elements::filter;
 use mux::Mux;
+use muxer::Muxer;
 use pipeline::fault::{CutFault, one_line};
 use probe::keyframes;
 use segment::{Job, plan};
 
 use crate::{
+    encoding::Encoding,
     files::unreadable,
     protocol::{Action, Event, Reply, Setup, Task},
 };
@@ -62,6 +64,9 @@ fn work() -> Result<()> {
     let Ok(setup) = lines.recv() else { return Ok(()) };
     let setup: Setup = serde_json::from_str(&setup)?;
     filter::check_encoders(&setup)?;
+    if let Some(container) = setup.recipe.container {
+        Muxer::new(container)?.check_video(&Encoding::new(&setup.recipe, container, 1), None)?;
+    }
     // Kept for the lifetime of the worker, so that its generator is loaded only once.
     let filter = ready_filter(&setup)?;
     write(&Reply::Ready {

@@ -5,16 +5,17 @@
 //! `encodebin2` cannot be used here: in GStreamer 1.22 it only has pads for audio, video and private data,
 //! so subtitles would be lost, and it cannot say in advance which tracks a container refuses.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use gst::prelude::*;
 
 use crate::{
     container::Container,
+    encoding::Encoding,
     worker::{
         elements::{
             add,
             caps::{VORBIS, codec_name, field, is_raw, is_same_kind, media_type, with_field},
-            make, pad,
+            make, output_caps, pad,
         },
         pads::probes::drop_events,
     },
@@ -150,6 +151,21 @@ impl Muxer {
         })
     }
 
+    /// Fails if the container cannot hold the output of `encoding`, or frames of this width and height.
+    pub fn check_video(&self, encoding: &Encoding, size: Option<(i32, i32)>) -> Result<()> {
+        let encoder = &encoding.encoder;
+        let caps = output_caps(encoder).with_context(|| format!("cannot create `{encoder}`"))?;
+        self.require(&caps, "use another --container")?;
+        if let Some((width, height)) = size {
+            ensure!(
+                self.takes_size(&caps, width, height),
+                "has frames of {width}×{height} pixels, which {} cannot hold; use --container mkv",
+                self.container.name()
+            );
+        }
+        Ok(())
+    }
+
     /// The raw audio formats that the container accepts, if any.
     pub fn raw_audio(&self) -> Option<gst::Caps> {
         let raw = gst::Caps::new_empty_simple("audio/x-raw");
@@ -158,7 +174,7 @@ impl Muxer {
     }
 
     /// Whether the container accepts frames of this size in the codec of `video`.
-    pub fn takes_size(&self, video: &gst::Caps, width: i32, height: i32) -> bool {
+    fn takes_size(&self, video: &gst::Caps, width: i32, height: i32) -> bool {
         video.iter().any(|video| {
             let sized = gst::Caps::builder(video.name().as_str());
             self.template(&sized.field("width", width).field("height", height).build()).is_some()

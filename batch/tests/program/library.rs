@@ -347,16 +347,19 @@ fn frames_that_are_too_small_for_a_container_are_named() {
 fn an_encoder_that_the_container_cannot_hold_is_named() {
     let place = Place::new();
     small_clip(&place.path("in/a.mp4"));
-    for (container, encoder, cause) in [
-        ("webm", "x264enc", "WebM cannot hold H.264"),
-        ("mp4", "vp8enc", "MP4 cannot hold VP8"),
-        ("mp4", "videoconvert", "MP4 cannot hold Uncompressed"),
+    for (arguments, code, cause) in [
+        ("--container webm --video-encoder x264enc", 2, "error: WebM cannot hold H.264"),
+        ("--container mp4 --video-encoder vp8enc", 2, "error: MP4 cannot hold VP8"),
+        ("--video-encoder videoconvert", 1, "a.mp4: MP4 cannot hold Uncompressed"),
+        ("--container ts --preset av1", 2, "stream cannot hold AV1"),
+        ("--out a.webm --preset hevc --dry-run", 1, "a.mp4: WebM cannot hold H.265"),
     ] {
-        let arguments = ["in", "--container", container, "--video-encoder", encoder];
-        let output = place.program().args(arguments).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output));
+        let mut program = place.program();
+        program.arg("in/a.mp4").args(arguments.split(' '));
+        let output = program.output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {}", text(&output));
         let errors = errors(&text(&output)).concat();
-        assert!(errors.contains(cause), "{arguments:?}: {errors}");
+        assert!(errors.contains(cause), "{arguments}: {errors}");
     }
 }
 

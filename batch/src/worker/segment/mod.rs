@@ -11,7 +11,7 @@ mod video;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use self::branch::Branch;
@@ -52,8 +52,7 @@ impl Job<'_> {
             source::open(pipeline, input, media, span.seek.unwrap_or_default(), sink)?;
             Ok(span.frames)
         };
-        let size = media.main_track()?.size();
-        let write = |pipeline: &Pipeline, chain: &Chain| self.write(pipeline, chain, files, size);
+        let write = |pipeline: &Pipeline, chain: &Chain| self.write(pipeline, chain, files);
         let translated =
             Branch { setup, media, span, container, is_timed: true }.run(write, read, say)?;
         if files == Container::Ts && translated.frames.longest_step > clip::LONG_FRAME {
@@ -68,23 +67,8 @@ impl Job<'_> {
         Ok((packets, clip::origin(span) + first.unwrap_or_default()))
     }
 
-    /// Writes the output of `chain`, frames of this width and height, to a file in the container `files`.
-    fn write(
-        &self,
-        pipeline: &Pipeline,
-        chain: &Chain,
-        files: Container,
-        size: Option<(i32, i32)>,
-    ) -> Result<()> {
-        let final_muxer = Muxer::new(self.container)?;
-        final_muxer.require(&chain.caps, "use another --container")?;
-        if let Some((width, height)) = size {
-            ensure!(
-                final_muxer.takes_size(&chain.caps, width, height),
-                "has frames of {width}×{height} pixels, which {} cannot hold; use --container mkv",
-                self.container.name()
-            );
-        }
+    /// Writes the output of `chain` to a file in the container `files`.
+    fn write(&self, pipeline: &Pipeline, chain: &Chain, files: Container) -> Result<()> {
         let muxer = Muxer::new(files)?;
         let how = muxer.pad_for(&chain.caps).context("no segment container can hold the video")?;
         let mux = &muxer.element;

@@ -42,8 +42,11 @@ impl Job<'_> {
     /// Probes the video and plans its segments, at least one.
     pub fn plan(&self, say: Say) -> Result<Reply> {
         let media = Media::probe_input(self.input, say)?;
-        self.send_losses(&media, say)?;
         let recipe = &self.setup.recipe;
+        let muxer = Muxer::new(self.container)?;
+        let video = media.main_track()?;
+        muxer.check_video(&video.encoding(recipe, self.container, 1), video.size())?;
+        self.send_losses(&media, &muxer, say)?;
         let is_seekable = media.is_seekable && media.has_index();
         let is_part = self.sample.is_some()
             || recipe.start.is_some_and(|start| start > 0.0)
@@ -83,7 +86,7 @@ impl Job<'_> {
     }
 
     /// Reports what the output will lose.
-    fn send_losses(&self, media: &Media, say: Say) -> Result<()> {
+    fn send_losses(&self, media: &Media, muxer: &Muxer, say: Say) -> Result<()> {
         let recipe = &self.setup.recipe;
         if let (Some(named), Some(found)) = (Container::of_name(self.input), &media.container)
             && !named.is_inside(media_type(found))
@@ -93,10 +96,7 @@ impl Job<'_> {
         }
         if self.setup.dry_run {
             // Otherwise the notices are about the tracks that were written.
-            send_notices(
-                say,
-                Mapping::new(media, &Muxer::new(self.container)?, recipe, &[]).notices,
-            );
+            send_notices(say, Mapping::new(media, muxer, recipe, &[]).notices);
         }
         send_notices(say, losses::foreseen(media, self.container, recipe));
         Ok(())
