@@ -37,6 +37,25 @@ fn what_an_edit_list_shows_is_there_to_its_end() {
     }
 }
 
+/// A cut between two frames: the first one begins before it and is still shown.
+#[test]
+fn a_frame_that_an_edit_list_cuts_is_in_the_first_segment() {
+    let Some(place) = Place::of_ffmpeg("cuts between two frames") else { return };
+    make(&place.path("whole.mp4"), &[BARS, H264, "-g 10"].join(" "));
+    for name in ["cut.mp4", "cut.mov"] {
+        make(&place.input(name), "-ss 0.53 -i whole.mp4 -c copy");
+    }
+    let [whole, pieces] = ["0", "0.5"].map(|piece| {
+        let said = place.run(&["in", "--piece", piece]);
+        assert!(!said.contains("note:"), "{said}");
+        let times = ["cut.mp4", "cut.mov"].map(|name| streams(&place.out(name)).remove(0).times);
+        fs::remove_dir_all(place.path("out")).unwrap();
+        times
+    });
+    assert_eq!(whole, pieces);
+    assert!((whole[0][1] - 30.0).abs() < 1.0, "{:?}", whole[0]);
+}
+
 /// `qtdemux` also outputs what the edit list hides of the video, from the key frame on.
 #[test]
 fn other_containers_begin_with_what_an_edit_list_shows() {

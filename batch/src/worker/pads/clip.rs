@@ -132,11 +132,19 @@ pub fn slot(encoded: &gst::BufferRef) -> Option<gst::ClockTime> {
     encoded.pts().or(encoded.dts())
 }
 
+/// The stream time at which an encoded frame is first shown; `None` if it is outside of `segment`. A frame that begins
+/// before the segment is shown from its start on, as decoders output it.
+pub fn shown_from(segment: &TimeSegment, frame: &gst::BufferRef) -> Option<gst::ClockTime> {
+    let time = slot(frame)?;
+    let (start, _) = segment.clip(time, frame.duration().map(|duration| time + duration))?;
+    segment.to_stream_time(start)
+}
+
 /// Counts the packets at `pad` whose stream time lies in `span`, except those that are not shown.
 pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
     let (start, stop) = (span.start, span.stop.unwrap_or(gst::ClockTime::MAX));
     on_buffers(pad, move |pad, buffer| {
-        let time = segment_at(pad).and_then(|segment| segment.to_stream_time(slot(buffer)?));
+        let time = segment_at(pad).and_then(|segment| shown_from(&segment, buffer));
         // Samples that an edit list hides have a timestamp but no stream time.
         let is_outside = match time {
             Some(time) => is_before(time, start) || !is_before(time, stop),

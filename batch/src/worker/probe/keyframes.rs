@@ -12,7 +12,7 @@ use crate::{
     worker::{
         containers::h264::is_without_idr,
         pads::{
-            clip::slot,
+            clip::{shown_from, slot},
             probes::on_buffers,
             tally::{is_hidden, segment_at},
         },
@@ -33,12 +33,12 @@ pub struct Frame {
 
 pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
     on_buffers(video, move |pad, buffer| {
-        let frame = segment_at(pad).and_then(|segment| {
+        let frame = segment_at(pad).zip(slot(buffer)).map(|(segment, _)| {
             // The decoder drops frames outside of the segment.
-            let time = segment.to_stream_time(slot(buffer)?);
+            let time = shown_from(&segment, buffer);
             let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
             let is_open = pad.current_caps().is_some_and(|caps| is_without_idr(buffer, &caps));
-            Some(time.map(|time| Frame { time, is_key, is_closed: is_key && !is_open }))
+            time.map(|time| Frame { time, is_key, is_closed: is_key && !is_open })
         });
         let mut frames = lock(&frames);
         match frame {
