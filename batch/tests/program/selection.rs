@@ -107,10 +107,13 @@ fn samples_are_spread_over_each_video() {
     let sound = " audiotestsrc num-buffers=1000 ! opusenc ! mux.";
     let muxed = clip.replace("mp4mux", "matroskamux name=mux").replace("COUNT", "30") + sound;
     make(&place.path("in/sound.mkv"), &muxed);
+    let late = muxed.replace("videotestsrc", "videotestsrc timestamp-offset=12000000000");
+    make(&place.path("in/late.mkv"), &late);
     make(&place.path("in/still.png"), "videotestsrc num-buffers=1 ! pngenc ! OUT");
     let said = place.run(&["in", "--sample", "3"]);
-    assert!(said.contains("10 translated"), "{said}");
-    for (name, frames) in [("long.mp4", 25), ("short.mp4", 10), ("sound.mkv", 10)] {
+    assert!(said.contains("13 translated"), "{said}");
+    let videos = [("long.mp4", 25), ("short.mp4", 10), ("sound.mkv", 10), ("late.mkv", 10)];
+    for (name, frames) in videos {
         let (stem, extension) = name.split_once('.').unwrap();
         for sample in 1..=3 {
             let output = place.out(&format!("{stem}.sample-{sample}.{extension}"));
@@ -120,8 +123,8 @@ fn samples_are_spread_over_each_video() {
     assert!(place.out("still.png").is_file());
     // They do not replace the outputs of the whole videos, and are not made again.
     let said = place.run(&["in", "--sample", "3"]);
-    assert!(said.contains("0 translated, 10 up to date"), "{said}");
-    assert!(place.run(&["in"]).contains("3 translated, 1 up to date"));
+    assert!(said.contains("0 translated, 13 up to date"), "{said}");
+    assert!(place.run(&["in"]).contains("4 translated, 1 up to date"));
 }
 
 /// Their times do not start at 0, and players show times from their start.

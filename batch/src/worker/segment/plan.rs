@@ -126,6 +126,9 @@ impl Job<'_> {
         });
         let last = end_of_video.or(media.duration);
         let last = last.context("its length is unknown, so no samples can be spread over it")?;
+        // Sound may also start earlier than the video.
+        let first = frames.and_then(|frames| frames.first()).map(|frame| frame.time);
+        let begin = begin.max(first.unwrap_or_default());
         let (begin, end) = sample.range(begin, end.map_or(last, |end| end.min(last)));
         Ok((begin, Some(end)))
     }
