@@ -10,9 +10,9 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    container::{Container, is_video_name},
+    container::Container,
     files::is_pattern,
-    kind::Kind,
+    kind::{Kind, is_folder},
     options::Options,
     picture::PictureFormat,
 };
@@ -31,9 +31,8 @@ impl Destination {
     /// folder.
     pub fn new(options: &Options) -> Result<Self> {
         let out = &options.out;
-        let is_named = is_video_name(out) || PictureFormat::of_name(out).is_some();
         let shown = out.display();
-        if out.is_dir() || !is_named {
+        if is_folder(out) {
             ensure!(!out.is_file(), "--out {shown}: a file, expected a folder");
             return Ok(Self { folder: out.clone(), file: None });
         }

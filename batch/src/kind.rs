@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Videos and images.
+//! Videos, images and folders.
 
 use std::path::Path;
 
@@ -8,6 +8,11 @@ use crate::{
     container::{Container, is_video_name},
     picture::PictureFormat,
 };
+
+/// Whether this is a folder rather than a file: it is one, or has no extension of a video or an image.
+pub fn is_folder(path: &Path) -> bool {
+    path.is_dir() || !(is_video_name(path) || PictureFormat::of_name(path).is_some())
+}
 
 /// What an input is translated into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

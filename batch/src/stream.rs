@@ -11,6 +11,7 @@ use crate::{
     container::Container,
     events::{Events, FileResult},
     files::{check_names, create_folder},
+    kind::is_folder,
     options::{Options, cores},
     protocol::{Event, Setup},
     sequence::Sequence,
@@ -48,6 +49,11 @@ impl Stream {
         };
         let stream = match (input, output) {
             (Some(Input::Sequence(input)), None) => {
+                ensure!(
+                    is_folder(out),
+                    "--out {}: expected a folder, mp4, mov, mkv, webm or ts, or names such as zebra/%04d.png",
+                    out.display()
+                );
                 let output = Output::Sequence(input.below(out));
                 Self { input: Input::Sequence(input), output }
             }

@@ -476,6 +476,8 @@ fn streams_that_make_no_sense_are_refused() {
         (&["in/%03d.png"], 1, "in/001.png: is not an image"),
         (&["in/%03d.png", "--out", "in"], 2, "would overwrite itself"),
         (&["in/%03d.png", "--out", "./in/../in/", "--overwrite"], 2, "would overwrite itself"),
+        (&["in/%03d.png", "--out", "x.gif"], 2, "--out x.gif: expected a folder, mp4,"),
+        (&["in/%03d.png", "--out", "x.png"], 2, "--out x.png: expected a folder, mp4,"),
         (&["in/absent.mp4", "--out", "-"], 2, "in/absent.mp4: expected a video"),
         (&["in/%03d.png", "--framerate", "fast"], 2, "expected frames per second"),
         (&["-", "--out", "x.mkv"], 1, "standard input is not y4m"),
