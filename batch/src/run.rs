@@ -4,7 +4,7 @@
 
 use std::{env, fs, path::Path, process::ExitCode};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::{
     destination::Destination,
@@ -13,7 +13,7 @@ use crate::{
     files::create_folder,
     inputs::{Finder, Found},
     item::Item,
-    options::{Options, threads},
+    options::{Options, Preset, Recipe, threads},
     pool::{Failure, Worker},
     protocol::Setup,
     report,
@@ -26,9 +26,7 @@ use crate::{
 /// Runs the command line. Fails if nothing could be started.
 pub fn run(options: &Options) -> Result<ExitCode> {
     stop::on_ctrl_c()?;
-    if let (Some(start), Some(end)) = (options.recipe.start, options.recipe.end) {
-        ensure!(start < end, "--end {end}: expected a time after --start {start}");
-    }
+    check(&options.recipe)?;
     if let Some(stream) = Stream::new(options)? {
         return stream.run(options);
     }
@@ -40,6 +38,23 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         report::check(report, options.dry_run)?;
     }
     translate(options, &destination)
+}
+
+/// Fails if options contradict each other.
+fn check(recipe: &Recipe) -> Result<()> {
+    if let (Some(start), Some(end)) = (recipe.start, recipe.end) {
+        ensure!(start < end, "--end {end}: expected a time after --start {start}");
+    }
+    for (option, is_given) in [("crf", recipe.crf.is_some()), ("speed", recipe.speed.is_some())] {
+        if let Some(element) = recipe.encoder_element().filter(|_| is_given) {
+            bail!(
+                "--{option}: has no effect on --video-encoder '{element}'; set its properties there"
+            );
+        }
+        let is_prores = recipe.preset == Preset::Prores;
+        ensure!(!(is_given && is_prores), "--{option}: --preset prores has no such setting");
+    }
+    Ok(())
 }
 
 /// Translates the inputs, or this machine's share of them.

@@ -315,6 +315,11 @@ fn commands_that_make_no_sense_are_refused() {
         ),
         (&["in", "--audio-encoder", "x264enc"], "--audio-encoder 'x264enc': does not encode audio"),
         (&["in", "--video-encoder", "fakesink"], "does not encode video"),
+        (
+            &["in", "--crf", "20", "--video-encoder", "x265enc bitrate=1"],
+            "--crf: has no effect on --video-encoder 'x265enc bitrate=1'",
+        ),
+        (&["in", "--speed", "fast", "--preset", "prores"], "--speed: --preset prores has no such"),
         (&["in", "--start", "5", "--end", "3"], "--end 3: expected a time after --start 5"),
         (&["in", "--config", "none.toml"], "--config none.toml: cannot be read: No such file"),
         (&["in/*.avi"], "matches no video or image"),
