@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-const INTERLACED: &str = "is interlaced and becomes progressive";
+pub const INTERLACED: &str = "is interlaced and becomes progressive";
 const TRANSPARENT: &str = "its transparency, if it has any, is left out";
 
 /// The losses that are known before anything is written.
@@ -116,7 +116,8 @@ pub fn of_video(video: &Track, container: Container, recipe: &Recipe) -> Vec<Str
     }
     losses.extend(video.stated.ignored.iter().map(|what| format!("its {what} is left out")));
     let mode = caps.get::<String>("interlace-mode").unwrap_or_default();
-    if ["interleaved", "mixed", "fields"].contains(&mode.as_str()) {
+    // Of `mixed`, the frames tell: film on DVD has repeated fields, but no interlaced frame.
+    if ["interleaved", "fields"].contains(&mode.as_str()) {
         losses.push(INTERLACED.to_owned());
     }
     let is_mapped = hdr::tone_map(&video.caps, &encoding).is_some();
@@ -163,10 +164,6 @@ pub fn of_frames(
     encoding: &Encoding,
 ) -> Vec<String> {
     let mut losses = Vec::new();
-    // Not every container signals it.
-    if before.is_interlaced() {
-        losses.push(INTERLACED.to_owned());
-    }
     let (before, after) = (before.format_info(), after.format_info());
     if before.has_alpha() && !after.has_alpha() {
         losses.push(TRANSPARENT.to_owned());
@@ -212,7 +209,11 @@ pub fn of_aspect(input: &Media, output: &Media) -> Option<String> {
     /// Matroska rounds to whole pixels, and a column or row may be cropped.
     const TOLERANCE: f64 = 0.04;
     let square = gst::Fraction::new(1, 1);
-    let pixel = |media: &Media| field(&media.main_track().ok()?.caps, PIXEL_ASPECT);
+    let pixel = |media: &Media| {
+        // That of an AVI without one is negative.
+        let pixel = field::<gst::Fraction>(&media.main_track().ok()?.caps, PIXEL_ASPECT);
+        pixel.filter(|pixel| pixel.numer() > 0)
+    };
     let ratio = |media: &Media, pixel: gst::Fraction| {
         let (width, height) = media.main_track().ok()?.size()?;
         let pixel = f64::from(pixel.numer()) / f64::from(pixel.denom());

@@ -95,16 +95,20 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
 #[derive(Clone, Default)]
 pub struct Losses {
     has_captions: Arc<AtomicBool>,
+    is_interlaced: Arc<AtomicBool>,
 }
 
 impl Losses {
     /// Watches the frames that enter `chain`.
     pub fn watch(chain: &Chain) -> Result<Self> {
         let losses = Self::default();
-        let has_captions = losses.has_captions.clone();
+        let Self { has_captions, is_interlaced } = losses.clone();
         on_buffers(&chain.pad("begin", "sink")?, move |_, frame| {
             if frame.meta::<VideoCaptionMeta>().is_some() {
                 has_captions.store(true, Ordering::Relaxed);
+            }
+            if frame.video_flags().contains(VideoBufferFlags::INTERLACED) {
+                is_interlaced.store(true, Ordering::Relaxed);
             }
             true
         });
@@ -124,6 +128,10 @@ impl Losses {
             VideoInfo::from_caps(&caps).ok()
         };
         let mut found = Vec::new();
+        // Not every container signals it.
+        if self.is_interlaced.load(Ordering::Relaxed) {
+            found.push(losses::INTERLACED.to_owned());
+        }
         let formats = frames("begin", "sink").zip(frames("format", "src"));
         if let Some((before, after)) = formats.filter(|_| of_format) {
             found.extend(losses::of_frames(&before, &after, recipe, encoding));
