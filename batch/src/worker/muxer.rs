@@ -17,7 +17,7 @@ use crate::{
             caps::{VORBIS, codec_name, field, is_raw, is_same_kind, media_type, with_field},
             make, output_caps, pad,
         },
-        pads::probes::drop_events,
+        pads::probes::{drop_events, on_caps},
     },
 };
 
@@ -203,6 +203,13 @@ impl Muxer {
             // A demuxer has read the colours of DVD subtitles from the data of the codec. The muxer would write them there
             // again, with other values.
             drop_events(&track, |_, event| event.has_name("application/x-gst-dvd"));
+        }
+        if self.container.is_matroska() {
+            // `matroskamux` reads the profile of ProRes from this field, which nothing sets, and otherwise writes `apcn`.
+            on_caps(&track, |caps| {
+                let profile = field::<&str>(caps, "variant")?;
+                Some(with_field(caps, "format", profile))
+            });
         }
         let parts: Vec<_> = [parser, layout, carrier].into_iter().flatten().collect();
         if !parts.is_empty() {

@@ -138,7 +138,21 @@ fn check(output: &std::path::Path, expected: [u8; 3], says_colour: bool) {
     assert!(is_near, "{name}: {found:?}, not {expected:?}");
 }
 
-/// ffmpeg writes such files from JPEGs; without a matrix GStreamer 1.22 takes them for limited range.
+/// `matroskamux` of GStreamer 1.22 calls all ProRes the standard profile.
+#[test]
+fn matroska_names_the_profile_of_prores() {
+    let Some(place) = Place::of_ffmpeg("profiles of ProRes") else { return };
+    for (name, pixels) in [("apch", "yuv420p"), ("ap4h", "yuv444p")] {
+        let video = ["-t 0.2 -c:v libx264 -pix_fmt", pixels].join(" ");
+        make(&place.input(&format!("{name}.mp4")), &[BARS, &video].join(" "));
+    }
+    place.run(&["in", "--preset", "prores", "--container", "mkv"]);
+    for name in ["apch", "ap4h"] {
+        let found = streams(&place.out(&format!("{name}.mkv")))[0].text("codec_tag_string");
+        assert_eq!(found, name);
+    }
+}
+
 /// Players trust the frames more than the container.
 #[test]
 fn frames_of_prores_state_their_colour() {
