@@ -140,3 +140,20 @@ fn tracks_that_nothing_demuxes_are_named() {
     }
     assert!(!said.contains("note: in/b.m2ts"), "{said}");
 }
+
+#[test]
+fn a_frame_size_that_changes_is_named() {
+    let Some(place) = Place::of_ffmpeg("frames of two sizes") else { return };
+    let part = |(number, size): (u32, &str)| {
+        let path = place.path(format!("part-{number}.ts"));
+        let bars = format!("-f lavfi -i testsrc2=size={size}:rate=25:d=1");
+        make(&path, &format!("{bars} {H264} -output_ts_offset {number}"));
+        fs::read(path).unwrap()
+    };
+    let bytes = (0..).zip(["160x120", "96x64"]).flat_map(part).collect::<Vec<u8>>();
+    fs::write(place.input("a.ts"), bytes).unwrap();
+    let said = place.run(&["in"]);
+    let note = "note: in/a.ts: its frame size changes midway: all are scaled to 160×120";
+    assert!(said.contains(note), "{said}");
+    assert_eq!(streams(&place.out("a.ts"))[0].times.len(), 50, "{said}");
+}

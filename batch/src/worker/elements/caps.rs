@@ -38,6 +38,11 @@ pub fn media_type(caps: &gst::Caps) -> &str {
     caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()
 }
 
+/// The width and height of video in pixels, if they are known.
+pub fn frame_size(caps: &gst::Caps) -> Option<(i32, i32)> {
+    field(caps, "width").zip(field(caps, "height"))
+}
+
 /// Whether the demuxers give this media type to encrypted tracks.
 pub fn is_encrypted(kind: &str) -> bool {
     ["application/x-cenc", "application/x-webm-enc"].contains(&kind) || kind.contains("encrypted")

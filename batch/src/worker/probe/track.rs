@@ -11,7 +11,7 @@ use crate::{
     tracks::UNDETERMINED,
     worker::{
         containers::{matroska::Entry, track_info::TrackInfo},
-        elements::caps::{field, media_type},
+        elements::caps::{field, frame_size, media_type},
     },
 };
 
@@ -65,7 +65,7 @@ impl Track {
 
     /// The width and height of video in pixels, if they are known.
     pub fn size(&self) -> Option<(i32, i32)> {
-        field(&self.caps, "width").zip(field(&self.caps, "height"))
+        frame_size(&self.caps)
     }
 
     /// The direction in which `videoflip` turns it upright; `None` if it must not be used: it supports no format with

@@ -3,7 +3,7 @@
 //! The video branch: decoded frames through the filter into an encoder.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -14,11 +14,12 @@ use gst_video::{VideoBufferFlags, VideoCaptionMeta, VideoInfo, prelude::*};
 use super::formats::{correct_caps, give_rate, keep_depth, keep_range};
 use crate::{
     encoding::Encoding,
+    lock::lock,
     options::Recipe,
     protocol::Setup,
     worker::{
         elements::{
-            caps::PIXEL_ASPECT,
+            caps::{PIXEL_ASPECT, frame_size},
             chain::Chain,
             filter::{configure, filter_description},
             is_of, pad,
@@ -93,23 +94,30 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
 
 /// What the frames lose that have passed `chain`.
 #[derive(Clone, Default)]
-pub struct Losses {
-    has_captions: Arc<AtomicBool>,
-    is_interlaced: Arc<AtomicBool>,
+pub struct Losses(Arc<Mutex<Seen>>);
+
+/// What frames have before the chain.
+#[derive(Clone, Default)]
+struct Seen {
+    has_captions: bool,
+    is_interlaced: bool,
+    /// The size of the first frame.
+    size: Option<(i32, i32)>,
+    has_other_sizes: bool,
 }
 
 impl Losses {
     /// Watches the frames that enter `chain`.
     pub fn watch(chain: &Chain) -> Result<Self> {
         let losses = Self::default();
-        let Self { has_captions, is_interlaced } = losses.clone();
-        on_buffers(&chain.pad("begin", "sink")?, move |_, frame| {
-            if frame.meta::<VideoCaptionMeta>().is_some() {
-                has_captions.store(true, Ordering::Relaxed);
-            }
-            if frame.video_flags().contains(VideoBufferFlags::INTERLACED) {
-                is_interlaced.store(true, Ordering::Relaxed);
-            }
+        let seen = losses.0.clone();
+        on_buffers(&chain.pad("begin", "sink")?, move |pad, frame| {
+            let size = pad.current_caps().and_then(|caps| frame_size(&caps));
+            let mut seen = lock(&seen);
+            seen.has_captions |= frame.meta::<VideoCaptionMeta>().is_some();
+            seen.is_interlaced |= frame.video_flags().contains(VideoBufferFlags::INTERLACED);
+            seen.size = seen.size.or(size);
+            seen.has_other_sizes |= size != seen.size;
             true
         });
         Ok(losses)
@@ -128,9 +136,14 @@ impl Losses {
             VideoInfo::from_caps(&caps).ok()
         };
         let mut found = Vec::new();
+        let seen = lock(&self.0).clone();
         // Not every container signals it.
-        if self.is_interlaced.load(Ordering::Relaxed) {
+        if seen.is_interlaced {
             found.push(losses::INTERLACED.to_owned());
+        }
+        if let Some((width, height)) = seen.size.filter(|_| seen.has_other_sizes) {
+            found
+                .push(format!("its frame size changes midway: all are scaled to {width}×{height}"));
         }
         let formats = frames("begin", "sink").zip(frames("format", "src"));
         if let Some((before, after)) = formats.filter(|_| of_format) {
@@ -140,7 +153,7 @@ impl Losses {
         let is_own = encoding.before.is_empty();
         let sizes = frames("even", "sink").zip(frames("even", "src")).filter(|_| is_own);
         found.extend(sizes.and_then(|(before, after)| losses::of_crop(&before, &after)));
-        if self.has_captions.load(Ordering::Relaxed) && !keeps_captions(chain, encoding) {
+        if seen.has_captions && !keeps_captions(chain, encoding) {
             found.push(losses::of_captions(recipe, encoding));
         }
         found
