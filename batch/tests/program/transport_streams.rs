@@ -54,8 +54,11 @@ fn tracks_that_nothing_demuxes_are_named_wherever_they_are() {
     let noise = "-f lavfi -i testsrc2=s=640x480:r=25:d=6,noise=alls=100:allf=t -itsoffset 5";
     let late = [noise, OTHER_TONE, "-map 0 -map 1", H264, "-qp 20 -c:a dca -strict -2"];
     make(&place.input("late.m2ts"), &late.join(" "));
+    let long = [BARS, &TONE.replace("d=3", "d=9"), H264, "-c:a dca -strict -2"];
+    make(&place.input("long.m2ts"), &long.join(" "));
     let said = place.run(&["in"]);
-    for name in ["many", "late"] {
+    assert!(!said.contains("timestamps"), "{said}");
+    for name in ["many", "late", "long"] {
         let note = format!(
             "note: in/{name}.m2ts: a track that GStreamer does not support is left out: DTS"
         );
