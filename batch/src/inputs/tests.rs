@@ -68,6 +68,10 @@ fn what_cannot_be_decoded_is_not_skipped_in_silence() {
     }
     // What is named itself is tried.
     assert_eq!(outputs(&find(folder.path(), &["x/b.jxl"])), ["b.mkv"]);
+    let folder = self::folder(&["a.mp4", "b.m3u8"]);
+    let Found { skipped, .. } = find_all(folder.path(), &["."]);
+    assert!(skipped[0].1.contains("playlist"), "{skipped:?}");
+    assert_eq!(outputs(&find(folder.path(), &["b.m3u8"])), ["b.mkv"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Videos and images that neither GStreamer 1.22 nor this program can decode. A search reports that it skips them.
+//! What a search skips with a notice: mostly videos and images that neither GStreamer 1.22 nor this program can decode.
 
 use std::path::Path;
 
@@ -39,12 +39,20 @@ const KINDS: [(&str, &[&str]); 17] = [
     ("videos of this kind", &["amv", "fli", "flc", "h261", "ivr", "nsv", "nuv", "viv", "evo"]),
 ];
 
+/// Playlists are translated, but not in a search, which also finds their segments.
+const PLAYLISTS: [&str; 3] = ["m3u8", "m3u", "mpd"];
+
 /// Why a file of this name is skipped; `None` for all others.
 pub fn cause(path: &Path) -> Option<String> {
     if !has_loader(path) {
         return Some(format!("is skipped: {LACKS_HEIF}"));
     }
     let extension = extension(path);
+    if PLAYLISTS.contains(&extension.as_str()) {
+        return Some(
+            "is skipped: it is a playlist; name it as an input to translate it".to_owned(),
+        );
+    }
     let is_such = |(_, names): &&(&str, &[&str])| names.contains(&extension.as_str());
     let (kind, _) = KINDS.iter().find(is_such)?;
     Some(format!("is skipped: {kind} (.{extension}) cannot be decoded"))
@@ -57,7 +65,7 @@ mod tests {
 
     #[test]
     fn no_extension_is_both_skipped_and_searched_for() {
-        for name in KINDS.iter().flat_map(|(_, names)| *names) {
+        for name in KINDS.iter().flat_map(|(_, names)| *names).chain(&PLAYLISTS) {
             let path = Path::new("a").with_extension(name);
             assert!(!is_video_name(&path) && PictureFormat::of_name(&path).is_none(), "{name}");
         }

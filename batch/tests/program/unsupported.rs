@@ -198,3 +198,19 @@ fn what_the_container_does_not_state_is_named() {
         assert!(said.contains(&error), "{said}");
     }
 }
+
+/// Folders of HLS and DASH have playlists, which name what belongs together.
+#[test]
+fn parts_of_a_stream_are_named() {
+    let Some(place) = Place::of_ffmpeg("parts of a stream") else { return };
+    let hls = [BARS, H264, "-hls_time 1 -hls_segment_type fmp4 -hls_list_size 0"].join(" ");
+    make(&place.input("a.m3u8"), &hls);
+    let said = place.said(&["in"]);
+    for expected in [
+        "note: in/a.m3u8: is skipped: it is a playlist; name it as an input to translate it",
+        "error: in/init.mp4: is only the start of a stream (DASH or HLS), without frames",
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+    assert!(place.run(&["in/a.m3u8"]).contains("1 translated"));
+}

@@ -10,6 +10,8 @@ pub const NO_SPACE: &str = "no space left for the output";
 const NO_READER: &str = "the program that reads the output has ended";
 pub const MEDIA_SEGMENT: &str =
     "is a segment of a stream (DASH or HLS): append it to the segment with the index first";
+pub const INITIALIZATION: &str =
+    "is only the start of a stream (DASH or HLS), without frames: translate its playlist instead";
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
 pub const ENCRYPTED: &str = "is encrypted (DRM) and cannot be decoded";
 pub const REFERENCE: &str = "is a QuickTime reference movie: its video is in another file";

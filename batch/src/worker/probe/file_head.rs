@@ -47,10 +47,12 @@ impl<'a> FileHead<'a> {
         ensure!(!index.as_ref().is_some_and(Index::is_reference), fault::REFERENCE);
         ensure!(has_track || !index::is_media_segment(&head), fault::MEDIA_SEGMENT);
         ensure!(has_track || !index::is_isobmff(&head), fault::NO_INDEX);
+        let beside = beside.unwrap_or_default();
+        let is_fragmented = index.as_ref().is_some_and(Index::is_fragmented);
+        ensure!(beside.has_data || !is_fragmented, fault::INITIALIZATION);
         if let Some(cause) = unread::known(&head) {
             bail!(cause);
         }
-        let beside = beside.unwrap_or_default();
         Ok(Self { path, head, index, beside, extras: Extras::read(path).ok() })
     }
 

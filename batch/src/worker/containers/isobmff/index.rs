@@ -79,6 +79,8 @@ pub struct Index {
 pub struct OutsideIndex {
     /// The length that the file would have with its last box complete.
     pub stated_length: u64,
+    /// Whether it has a complete box with data.
+    pub has_data: bool,
     /// Whether there are metadata in XML, such as those of Sony's cameras.
     pub has_xml: bool,
 }
@@ -94,7 +96,7 @@ impl Index {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let (mut index, mut beside) = (None, OutsideIndex::default());
-        let (mut has_data, mut is_garbage) = (false, false);
+        let mut is_garbage = false;
         for found in top_boxes(path)? {
             let is_whole = found.end <= length;
             match &found.kind {
@@ -102,7 +104,7 @@ impl Index {
                     let moov = found.read(&file, LARGEST_INDEX)?;
                     index = Some(Self { start: found.content, moov });
                 }
-                b"mdat" => has_data |= is_whole,
+                b"mdat" => beside.has_data |= is_whole,
                 b"meta" => {
                     let meta = found.read(&file, LARGEST_METADATA).unwrap_or_default();
                     beside.has_xml |= find(plain(&meta), &[b"xml "]).is_some();
@@ -111,7 +113,7 @@ impl Index {
             }
             // Some programs write data at the end that are not a box, or text, which looks like one.
             is_garbage |= !found.kind.iter().all(|byte| matches!(byte, b' '..=b'~' | 0xA9));
-            let has_all = index.is_some() && has_data;
+            let has_all = index.is_some() && beside.has_data;
             if !is_garbage && (is_whole || !has_all || TOP_KINDS.contains(&&found.kind)) {
                 beside.stated_length = found.end;
             }
@@ -131,6 +133,11 @@ impl Index {
     /// Whether it describes a track, or is compressed, so that this is unknown.
     pub fn has_track(&self) -> bool {
         [b"trak", b"cmov"].iter().any(|kind| find(&self.moov, &[*kind]).is_some())
+    }
+
+    /// Whether its frames are listed in fragments after it.
+    pub fn is_fragmented(&self) -> bool {
+        find(&self.moov, &[b"mvex"]).is_some()
     }
 
     /// Whether it only refers to other movies.
