@@ -268,3 +268,14 @@ fn full_range_of_mp4_and_quicktime_is_kept() {
         }
     }
 }
+
+/// Their rows have a multiple of 64 pixels in the file.
+#[test]
+fn rows_of_r210_are_read_as_they_are_stored() {
+    let Some(place) = Place::of_ffmpeg("10-bit RGB") else { return };
+    let video = "-f lavfi -i testsrc2=size=160x120:rate=25:d=0.2 -c:v r210";
+    make(&place.input("a.mov"), video);
+    place.run(&["in", "--preset", "archive"]);
+    let psnr = psnr(&place.input("a.mov"), &place.out("a.mov"));
+    assert!(psnr > 38.0, "{psnr} dB");
+}
