@@ -54,10 +54,10 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "Part of each video")]
     pub sample: Option<u32>,
 
-    /// Use only files of folders, patterns and lists whose path matches one of these: '*.mov'
+    /// Use only files of folders, patterns and lists that match one of these, or are in a folder that does: '*.mov'
     #[arg(long, value_name = "PATTERN", value_parser = pattern, help_heading = "Files")]
     pub include: Vec<glob::Pattern>,
-    /// Leave out files whose path matches one of these: 'old/**'
+    /// Leave out files that match one of these, or are in a folder that does: old, '*.part.mp4'
     #[arg(long, value_name = "PATTERN", value_parser = pattern, help_heading = "Files")]
     pub exclude: Vec<glob::Pattern>,
     /// Use only files that were changed after this file, or after this date: 2026-11-01, '2026-11-01 18:30'

@@ -130,9 +130,10 @@ impl Finder<'_> {
             return false;
         }
         let matches = |pattern: &glob::Pattern| {
-            // `matches_path` refuses names that are not UTF-8.
-            pattern.matches(&relative.to_string_lossy())
-                || relative.file_name().is_some_and(|name| pattern.matches(&name.to_string_lossy()))
+            // The file, or a folder that it is in. `matches_path` refuses names that are not UTF-8.
+            let is_match = |name: &OsStr| pattern.matches(&name.to_string_lossy());
+            let places = relative.ancestors().filter_map(|place| Some((place, place.file_name()?)));
+            places.into_iter().any(|(place, name)| is_match(place.as_os_str()) || is_match(name))
         };
         let is_included =
             self.options.include.is_empty() || self.options.include.iter().any(matches);

@@ -140,6 +140,20 @@ fn a_pattern_may_match_only_what_the_options_leave_out() {
 }
 
 #[test]
+fn options_choose_files_by_their_names_and_their_folders() {
+    let folder = folder(&["a.mp4", "old/b.mp4", "x/old/c.mov", "x/older/d.mp4"]);
+    let find = |option: &str, pattern: &str| {
+        let found = find_with(folder.path(), &[option, pattern], &["."]).unwrap();
+        outputs(&found.items).join(" ")
+    };
+    assert_eq!(find("--exclude", "old"), "a.mp4 x/older/d.mp4");
+    assert_eq!(find("--exclude", "x/old"), "a.mp4 old/b.mp4 x/older/d.mp4");
+    assert_eq!(find("--exclude", "old/**"), "a.mp4 x/old/c.mov x/older/d.mp4");
+    assert_eq!(find("--include", "*.mov"), "x/old/c.mov");
+    assert_eq!(find("--include", "old"), "old/b.mp4 x/old/c.mov");
+}
+
+#[test]
 fn the_preset_may_need_another_container() {
     let folder = folder(&["a.mp4", "b.webm", "c.ts"]);
     let named = |preset: &str| {
