@@ -2,7 +2,7 @@
 
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf, thread};
+use std::{ffi::OsString, num::ParseIntError, path::PathBuf, thread};
 
 use clap::{Args, Parser, ValueEnum, ValueHint};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = "Translation")]
     pub provider: Option<String>,
     /// Devices of the provider, among which the workers are distributed: 0,1
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Translation")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = device, help_heading = "Translation")]
     pub device: Vec<u32>,
     /// Frames per second of an image sequence that becomes a video: 24, 30000/1001
     #[arg(long, value_name = "N", default_value = "25", value_parser = rate, help_heading = "Encoding")]
@@ -242,6 +242,11 @@ impl Options {
             false => self.jobs.unwrap_or_else(|| on_devices().min(self.jobs())),
         }
     }
+}
+
+/// Parses the number of a device, with spaces around it.
+fn device(text: &str) -> Result<u32, ParseIntError> {
+    text.trim().parse()
 }
 
 /// Threads per file if this many are translated at the same time.

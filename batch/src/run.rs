@@ -13,7 +13,7 @@ use crate::{
     files::create_folder,
     inputs::{Finder, Found},
     item::Item,
-    options::{Options, Preset, Recipe, threads},
+    options::{Options, Preset, threads},
     pool::{Failure, Worker},
     protocol::Setup,
     report,
@@ -26,7 +26,7 @@ use crate::{
 /// Runs the command line. Fails if nothing could be started.
 pub fn run(options: &Options) -> Result<ExitCode> {
     stop::on_ctrl_c()?;
-    check(&options.recipe)?;
+    check(options)?;
     if let Some(stream) = Stream::new(options)? {
         return stream.run(options);
     }
@@ -41,7 +41,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// Fails if options contradict each other.
-fn check(recipe: &Recipe) -> Result<()> {
+fn check(options: &Options) -> Result<()> {
+    let recipe = &options.recipe;
+    let is_cpu = options.provider.as_deref() == Some("cpu");
+    ensure!(options.device.is_empty() || !is_cpu, "--device: --provider cpu has no devices");
     if let (Some(start), Some(end)) = (recipe.start, recipe.end) {
         ensure!(start < end, "--end {end}: expected a time after --start {start}");
     }

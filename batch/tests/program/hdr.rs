@@ -144,7 +144,7 @@ fn matroska_names_the_profile_of_prores() {
     let Some(place) = Place::of_ffmpeg("profiles of ProRes") else { return };
     for (name, pixels) in [("apch", "yuv420p"), ("ap4h", "yuv444p")] {
         let video = ["-t 0.2 -c:v libx264 -pix_fmt", pixels].join(" ");
-        make(&place.input(&format!("{name}.mp4")), &[BARS, &video].join(" "));
+        make(&place.input(format!("{name}.mp4")), &[BARS, &video].join(" "));
     }
     place.run(&["in", "--preset", "prores", "--container", "mkv"]);
     for name in ["apch", "ap4h"] {

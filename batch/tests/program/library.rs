@@ -320,6 +320,10 @@ fn commands_that_make_no_sense_are_refused() {
             "--crf: has no effect on --video-encoder 'x265enc bitrate=1'",
         ),
         (&["in", "--speed", "fast", "--preset", "prores"], "--speed: --preset prores has no such"),
+        (
+            &["in", "--provider", "cpu", "--device", "0, 1"],
+            "--device: --provider cpu has no devices",
+        ),
         (&["in", "--start", "5", "--end", "3"], "--end 3: expected a time after --start 5"),
         (&["in", "--config", "none.toml"], "--config none.toml: cannot be read: No such file"),
         (&["in/*.avi"], "matches no video or image"),

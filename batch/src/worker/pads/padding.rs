@@ -39,7 +39,6 @@ fn state_stride(frame: &mut gst::BufferRef, info: &VideoInfo) {
 }
 
 /// `frame` with GStreamer's padding, if it has none. `videoconvert` does not convert frames that are too small.
-
 fn padded(frame: &gst::BufferRef, info: &VideoInfo) -> Option<gst::Buffer> {
     let size = frame.size();
     if size != rows::size(info) || size == info.size() {
