@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::{
@@ -38,6 +39,7 @@ pub struct Validation {
     short: u32,
     multiple: u32,
     device: Device,
+    scored_on: String,
 }
 
 impl Validation {
@@ -66,9 +68,15 @@ impl Validation {
             best != BestBy::Negatives || !held_out.negatives.is_empty(),
             "--best-by negatives: no held-out images of neither domain, expected more than 3 images in --negatives"
         );
+        let scored_on = scored_on(&held_out, network.as_deref(), short);
         let open = |path: PathBuf| FeatureNetwork::open(&path, Scaling::default());
         let network = network.map(open).transpose()?;
-        Ok(Self { held_out, network, real: None, short, multiple, device })
+        Ok(Self { held_out, network, real: None, short, multiple, device, scored_on })
+    }
+
+    /// A digest of the images, the network and the size. Only scores with the same one are comparable.
+    pub fn scored_on(&self) -> &str {
+        &self.scored_on
     }
 
     /// The scores by name of those of G and F that are `trained`; `generate` runs generator 0 or 1 on 1×3×H×W in
@@ -128,6 +136,16 @@ impl Validation {
         let view = View::whole(picture.dimensions(), self.short, self.multiple);
         Ok(pixels::to_tensor(&view.of_rgb(&picture)).to_device(self.device))
     }
+}
+
+/// A digest of the names of the images, of the network and of the size.
+fn scored_on(held_out: &HeldOut, network: Option<&Path>, short: u32) -> String {
+    let HeldOut { domains: [a, b], negatives } = held_out;
+    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let names = |images: &[PathBuf]| images.iter().map(name).collect::<Vec<_>>().join("/");
+    let network = network.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    let parts = [names(a), names(b), names(negatives), network, short.to_string()];
+    Sha256::digest(parts.join("\n")).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Mean absolute difference, grey levels.

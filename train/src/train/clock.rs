@@ -14,6 +14,8 @@ pub struct Clock {
     steps: u32,
     /// Time spent waiting for data.
     pub waited: Duration,
+    /// Time spent on samples, checkpoints and scores.
+    pub paused: Duration,
     /// The sum of each loss, and the number of iterations that had it.
     sums: Vec<(&'static str, Tensor, u32)>,
 }
@@ -21,7 +23,8 @@ pub struct Clock {
 impl Clock {
     /// Starts to measure.
     pub fn start() -> Self {
-        Self { since: Instant::now(), steps: 0, waited: Duration::ZERO, sums: Vec::new() }
+        let (waited, paused) = (Duration::ZERO, Duration::ZERO);
+        Self { since: Instant::now(), steps: 0, waited, paused, sums: Vec::new() }
     }
 
     /// Records an iteration.
@@ -44,9 +47,10 @@ impl Clock {
         self.sums.iter().map(move |(name, sum, count)| (*name, mean(sum, *count)))
     }
 
-    /// Seconds per iteration.
+    /// Seconds per iteration, without those for samples, checkpoints and scores.
     pub fn per_step(&self) -> f64 {
-        self.since.elapsed().as_secs_f64() / f64::from(self.steps.max(1))
+        self.since.elapsed().saturating_sub(self.paused).as_secs_f64()
+            / f64::from(self.steps.max(1))
     }
 
     /// Seconds per iteration spent waiting for data.

@@ -21,6 +21,9 @@ use crate::{
     tensorboard::TensorBoard,
 };
 
+/// The entry of a checkpoint's scores that says on what they were measured.
+const SCORED_ON: &str = "scored_on";
+
 /// The output files of a run.
 pub struct Output {
     run: RunFolder,
@@ -31,6 +34,8 @@ pub struct Output {
     warned: HashSet<String>,
     /// How long the run had trained when these were opened.
     minutes: f64,
+    /// The image count at the last score in the metrics.
+    last_score: Option<u64>,
     scores: Option<Scores>,
 }
 
@@ -42,6 +47,8 @@ struct Scores {
     trained: [bool; 2],
     /// The best score so far.
     best: Option<f64>,
+    /// The image count at the last score.
+    last: Option<u64>,
 }
 
 impl Output {
@@ -51,8 +58,10 @@ impl Output {
         let lines = metrics::read(&run.metrics())?;
         let last = lines.last().and_then(|line| line.get("minutes")?.as_f64());
         let board = TensorBoard::open(&run.tensorboard(), images)?;
+        let last_score = lines.iter().rev().find(|line| !metrics::is_of_training(line));
+        let last_score = last_score.and_then(metrics::images_of);
         let (warned, minutes) = (HashSet::new(), last.unwrap_or_default());
-        Ok(Self { run, samples, metrics, board, warned, minutes, scores: None })
+        Ok(Self { run, samples, metrics, board, warned, minutes, last_score, scores: None })
     }
 
     /// With validation scores.
@@ -61,23 +70,38 @@ impl Output {
         // Another --best-by, or a stage that trains other generators, may have chosen the checkpoint that is kept. It may be
         // of a later iteration than the run, which was then killed, and the metrics no longer have its line.
         let kept = checkpoint::scores_of_best(&self.run.checkpoints());
+        let of_others = kept.as_ref().and_then(|scores| scores.get(SCORED_ON)?.as_str());
+        let is_comparable = of_others.is_none_or(|others| others == validation.scored_on());
+        if !is_comparable {
+            say!(
+                "the score of the best checkpoint is of other validation images, or another network or size: the next \
+                 score replaces it"
+            );
+        }
+        let kept = kept.filter(|_| is_comparable);
         let best = kept.and_then(|scores| best_by.of(&scores, trained));
-        self.scores = Some(Scores { validation, best_by, trained, best });
+        let last = self.last_score;
+        self.scores = Some(Scores { validation, best_by, trained, best, last });
         self
     }
 
-    /// Scores the model, and keeps it if it is the best so far.
+    /// Scores the model unless it is scored, and keeps it if it is the best so far.
     pub fn score(&mut self, model: &CycleGan, minutes: f64, bar: &ProgressBar) -> Result<()> {
-        let Some(Scores { validation, best_by, trained, best }) = &mut self.scores else {
+        let Some(Scores { validation, best_by, trained, best, last }) = &mut self.scores else {
             return Ok(());
         };
+        if last.replace(model.images) == Some(model.images) {
+            return Ok(());
+        }
         let scores = validation.score(*trained, |i, x| model.translate(i, x))?;
         let scores = scores.into_iter().map(|(name, score)| (name.to_owned(), score.into()));
         let scores: Map<String, Value> = scores.collect();
         let score = best_by.of(&scores, *trained);
         if score.is_some_and(|score| best.is_none_or(|best| score < best)) {
             *best = score;
-            checkpoint::save_best(&self.run.checkpoints(), model, &scores)?;
+            let mut kept = scores.clone();
+            kept.insert(SCORED_ON.to_owned(), validation.scored_on().into());
+            checkpoint::save_best(&self.run.checkpoints(), model, &kept)?;
         }
         let mut line = Map::new();
         line.insert("images".to_owned(), model.images.into());

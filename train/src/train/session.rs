@@ -142,6 +142,11 @@ impl Session {
         let bar = self.bar();
         let mut clock = Clock::start();
         self.minutes.begin();
+        // It was killed between the checkpoint and its score.
+        let is_new = self.model.images > self.began.images;
+        if is_new && self.options.eval_every.is_some_and(|every| self.is_due(every)) {
+            self.score(&bar)?;
+        }
         // The learning rate and the epoch of the last iteration.
         let mut last = None;
         let is_complete = loop {
@@ -170,8 +175,7 @@ impl Session {
         if let Some((lr, epoch)) = last {
             self.show_end(lr, epoch, &clock, &bar, is_complete)?;
         }
-        let every = self.options.eval_every.unwrap_or(1);
-        if self.model.step > began && is_complete && !self.is_due(every) {
+        if is_complete && self.model.images > self.began.images {
             self.score(&bar).or_else(|error| self.save_before(error))?;
         }
         let result = if is_complete { Ok(()) } else { Err(Interrupted.into()) };
@@ -214,6 +218,7 @@ impl Session {
             }
             self.check_finite(losses)?;
         }
+        let begun = Instant::now();
         let showing = self.is_due(self.options.display_freq);
         if let Some(output) = self.output.as_mut().filter(|_| showing) {
             output.picture(&self.model, bar)?;
@@ -224,6 +229,7 @@ impl Session {
         if self.options.eval_every.is_some_and(|every| self.is_due(every)) {
             self.score(bar).or_else(|error| self.save_before(error))?;
         }
+        clock.paused += begun.elapsed();
         Ok(())
     }
 

@@ -111,6 +111,64 @@ fn a_best_checkpoint_of_a_later_iteration_is_replaced_only_by_a_better_one() {
     assert_eq!(images_of_best(&out), 9);
 }
 
+/// The checkpoint is written before its score.
+#[test]
+fn a_score_that_a_killed_run_lacks_is_measured_when_it_resumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 6);
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-iters", "4"];
+    let scored = ["--eval-every", "2", "--val-features", "none", "--best-by", "cycle"];
+    run(&[&fixed[..], SMALL, &scored].concat());
+    let metrics = out.join("metrics.jsonl");
+    let whole = course(&out, "val_cycle_A");
+    let without_last = || {
+        let lines = fs::read_to_string(&metrics).unwrap();
+        let kept =
+            lines.lines().filter(|line| !line.contains("\"images\":4") || line.contains("G_A"));
+        fs::write(&metrics, kept.flat_map(|line| [line, "\n"]).collect::<String>()).unwrap();
+        fs::remove_file(out.join("checkpoints/best.safetensors")).unwrap();
+    };
+    // A complete run, and one that continues.
+    for most in ["4", "5"] {
+        without_last();
+        assert_eq!(course(&out, "val_cycle_A"), whole[..1]);
+        run(&["train", "--resume", "--out", text(&out), "--max-iters", most]);
+        assert_eq!(course(&out, "val_cycle_A")[..2], whole, "--max-iters {most}");
+        assert!(images_of_best(&out) >= 4);
+    }
+}
+
+/// Scores of other images are not comparable, here of fewer, and perfect ones.
+#[test]
+fn another_validation_set_chooses_another_best_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    validated_data_set(&data);
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-iters", "2"];
+    let scored = ["--eval-every", "2", "--val-features", "none", "--best-by", "cycle"];
+    run(&[&fixed[..], SMALL, &scored].concat());
+    let run_folder = RunFolder::open(&out).unwrap();
+    let scores = |value: f64| {
+        let mut kept = checkpoint::scores_of_best(&run_folder.checkpoints()).unwrap();
+        for name in ["val_cycle_A", "val_cycle_B"] {
+            kept.insert(name.to_owned(), value.into());
+        }
+        kept
+    };
+    let (_, model) = checkpoint::open_newest(&run_folder, Device::Cpu).unwrap();
+    checkpoint::save_best(&run_folder.checkpoints(), &model, &scores(0.0)).unwrap();
+    let resume = |most: &str| {
+        let said = run(&["train", "--resume", "--out", text(&out), "--max-iters", most]).stdout;
+        String::from_utf8_lossy(&said).contains("is of other validation images")
+    };
+    assert!(!resume("4"));
+    assert_eq!(images_of_best(&out), 2);
+    fs::rename(data.join("valA/002.png"), data.join("valA/003.png")).unwrap();
+    assert!(resume("6"));
+    assert_eq!(images_of_best(&out), 6);
+}
+
 #[test]
 fn a_run_that_is_shorter_than_the_interval_is_scored_at_its_end() {
     let folder = tempfile::tempdir().unwrap();
