@@ -130,6 +130,20 @@ impl Limit {
         Ok(())
     }
 
+    /// Fails if none of the `teachers` costs more.
+    pub fn exceeded_by(&self, teachers: &[Generator]) -> Result<()> {
+        let costs: Vec<f64> =
+            teachers.iter().map(|teacher| self.cost(teacher)).collect::<Result<_>>()?;
+        let cost = costs.into_iter().fold(0.0, f64::max);
+        ensure!(
+            cost > self.most,
+            "the budget is {}, but the teacher needs only {}, so there is nothing to compress",
+            self.show(self.most),
+            self.show(cost)
+        );
+        Ok(())
+    }
+
     /// A cost with its unit, as in the options.
     fn show(&self, cost: f64) -> String {
         match self.unit {

@@ -113,9 +113,24 @@ pub fn check_budget(
     };
     let mut teacher = RunTeacher::untrained(teacher)?;
     match teacher.prunes(&options) {
-        true => teacher.prune(&limit, &mut options),
+        true => {
+            check_smaller(&teacher, &limit, &options, args)?;
+            teacher.prune(&limit, &mut options)
+        }
         false => fit(&args.budget, &mut options, matches),
     }
+}
+
+/// Refuses a student that would be a copy of its teacher, since that meets the budget.
+fn check_smaller(
+    teacher: &RunTeacher,
+    limit: &Limit,
+    options: &TrainOptions,
+    args: &CompressArgs,
+) -> Result<()> {
+    let its = &teacher.config.train;
+    let is_copy = (0..2).all(|i| options.generator(i) == its.generator(i));
+    if is_copy && !args.fresh_student { limit.exceeded_by(teacher.networks()) } else { Ok(()) }
 }
 
 /// Refuses options that cannot work for a student.
@@ -141,6 +156,7 @@ fn of_run(
     if teacher.prunes(&options) {
         let limit = args.budget.limit();
         let limit = limit.context("no budget, expected --max-macs or --max-ms")?;
+        check_smaller(&teacher, &limit, &options, args)?;
         teacher.prune(&limit, &mut options)?;
     } else {
         options.pruned = None;

@@ -205,7 +205,8 @@ fn a_student_starts_with_its_teachers_weights_unless_fresh() {
     let case = Case::new();
     case.teacher("inception", &["--net-g", "inception_9blocks", "--save-latest-freq", "1"]);
     case.teacher("fast", &[]);
-    let taken = ["--max-ms", "1e6"];
+    // Otherwise nothing would be compressed.
+    let taken = ["--max-ms", "1e6", "--dropout"];
     let fresh = ["--max-macs", "1e15", "--fresh-student"];
     for (teacher, name, more, same) in [
         ("inception", "taken", &taken[..], true),
@@ -236,7 +237,7 @@ fn a_student_starts_with_its_teachers_discriminators() {
     let features = case.path("first.pair/G.onnx");
     case.teacher("big", &["--d-features", &features]);
     let (big, out) = (case.path("big"), case.path("small"));
-    let arguments = ["compress", "--run", &big, "--out", &out, "--max-macs", "1e15"];
+    let arguments = ["compress", "--run", &big, "--out", &out, "--max-macs", "1e15", "--dropout"];
     // The learning rate is too small to change a weight.
     let said = run(&[&arguments[..], &["--max-iters", "1", "--lr", "1e-30"]].concat()).stdout;
     let said = String::from_utf8_lossy(&said);
@@ -289,6 +290,9 @@ fn impossible_budgets_and_batch_sizes_say_what_is_possible() {
     };
     compress("big", &["--max-macs", "1000"], &["smallest possible student needs", "MACs"]);
     compress("big", &["--max-ms", "1e-6"], &["smallest possible student needs", "ms"]);
+    for budget in [["--max-macs", "1e15"], ["--max-ms", "1e6"]] {
+        compress("big", &budget, &["the teacher needs only", "nothing to compress"]);
+    }
     compress("big", &["--max-macs=-1"], &["--max-macs", "-1"]);
     compress("big", &[], &["--max-macs", "--max-ms"]);
     compress("fast", &[], &["--max-macs", "--max-ms"]);
