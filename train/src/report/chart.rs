@@ -9,9 +9,12 @@ use crate::metrics::images_of;
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 220.0;
-/// Margins for the numbers on the left and below.
+/// Margins for the numbers on the left and below, and for the names above.
 const LEFT: f64 = 46.0;
 const BELOW: f64 = 20.0;
+const ABOVE: f64 = 18.0;
+/// Width of a letter of a name, at most.
+const LETTER: f64 = 8.0;
 /// Points of a curve; more are averaged together.
 const POINTS: usize = 240;
 /// Colours that colour-blind readers can distinguish (Okabe and Ito 2008).
@@ -33,10 +36,11 @@ pub fn chart(title: &str, names: &[&str], lines: &[Map<String, Value>]) -> Optio
     }
     let place = |(x, y): (f64, f64)| {
         let x = LEFT + (WIDTH - LEFT) * x / right.max(1.0);
-        let y = (HEIGHT - BELOW) * (1.0 - ((y - bottom) / (top - bottom)).clamp(0.0, 1.0));
-        (x, y)
+        let share = ((y - bottom) / (top - bottom)).clamp(0.0, 1.0);
+        (x, height_of(share))
     };
     let mut svg = axes(bottom, top, right);
+    let mut left = LEFT + 8.0;
     for (i, (name, points)) in curves.iter().enumerate() {
         let colour = COLOURS[i % COLOURS.len()];
         // A line through one point would be invisible.
@@ -45,7 +49,8 @@ pub fn chart(title: &str, names: &[&str], lines: &[Map<String, Value>]) -> Optio
             svg += &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>");
         }
         let path = points.iter().map(|p| place(*p)).map(|(x, y)| format!("{x:.1},{y:.1}"));
-        let x = LEFT + 8.0 + 110.0 * i as f64;
+        let x = left;
+        left += LETTER * (name.len() + 2) as f64;
         svg += &format!(
             "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\" points=\"{}\"/>\
              <text x=\"{x}\" y=\"12\" fill=\"{colour}\" font-size=\"12\">{}</text>",
@@ -59,12 +64,17 @@ pub fn chart(title: &str, names: &[&str], lines: &[Map<String, Value>]) -> Optio
     ))
 }
 
+/// Where a share of the plot's height is, from its bottom.
+fn height_of(share: f64) -> f64 {
+    ABOVE + (HEIGHT - BELOW - ABOVE) * (1.0 - share)
+}
+
 fn axes(bottom: f64, top: f64, right: f64) -> String {
     let floor = HEIGHT - BELOW;
     let mut svg = String::new();
     for part in [0.0, 0.5, 1.0] {
-        let y = floor * (1.0 - part);
-        let label = y.clamp(10.0, floor - 2.0);
+        let y = height_of(part);
+        let label = y.clamp(ABOVE + 10.0, floor - 2.0);
         svg += &format!(
             "<line x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\" stroke=\"currentColor\" opacity=\"0.2\"/>\
              <text x=\"{}\" y=\"{label}\" text-anchor=\"end\" font-size=\"11\" fill=\"currentColor\">{:.3}</text>",
@@ -99,6 +109,18 @@ fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_above_the_curves_and_apart() {
+        let entries = ["images", "val_negative_A", "val_negative_B"].map(|name| (name, 1));
+        let line = entries.map(|(k, v)| (k.to_owned(), Value::from(v))).into_iter().collect();
+        let svg = chart("Both", &["val_negative_A", "val_negative_B"], &[line]).unwrap();
+        let places = svg.split("<text x=\"").filter_map(|text| text.split_once("\" y=\"12\""));
+        let places: Vec<f64> = places.map(|(x, _)| x.parse().unwrap()).collect();
+        assert!(places[1] - places[0] > 14.0 * 7.0, "{places:?}");
+        let circle = svg.split("cy=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(circle.parse::<f64>().unwrap() > 12.0, "{svg}");
+    }
 
     /// The wgangp loss of a discriminator is negative.
     #[test]
