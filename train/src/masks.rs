@@ -172,12 +172,13 @@ fn grey(mask: &Tensor) -> Result<GrayImage> {
 
 impl Counts {
     fn describe(&self) -> String {
-        let mut parts = vec![format!("{} masks written", self.written)];
-        for (count, what) in [
-            (self.kept, "already existed"),
-            (self.empty, "are empty"),
-            (self.skipped, "images could not be read"),
-        ] {
+        let s = |count: usize| if count == 1 { "" } else { "s" };
+        let mut parts = vec![format!("{} mask{} written", self.written, s(self.written))];
+        let empty = if self.empty == 1 { "is empty" } else { "are empty" };
+        let skipped = format!("image{} could not be read", s(self.skipped));
+        for (count, what) in
+            [(self.kept, "already existed"), (self.empty, empty), (self.skipped, &skipped)]
+        {
             if count > 0 {
                 parts.push(format!("{count} {what}"));
             }

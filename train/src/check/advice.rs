@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::look::{Facts, Folder, INSIDE, Mask};
-use crate::options::Mode;
+use crate::{data::view::Preprocess, options::Mode};
 
 /// The number of images of a domain below which a pair is seldom good.
 const MIN_IMAGES: usize = 200;
@@ -27,6 +27,8 @@ pub struct Expected {
     pub distance: u32,
     /// Whether the domains are pairs, which may look alike.
     pub mode: Mode,
+    /// What happens to images that are not square.
+    pub preprocess: Preprocess,
 }
 
 /// A finding and its images.
@@ -55,7 +57,7 @@ fn of_folder(folder: &Folder, expected: Expected) -> Vec<Finding> {
         unreadable(folder),
         too_few(folder),
         small(folder, expected.load_size),
-        long(folder),
+        long(folder, expected.preprocess),
         without_colour(folder, expected.mode),
     ];
     if folder.has_masks {
@@ -101,10 +103,15 @@ fn small(folder: &Folder, load_size: u32) -> Option<Finding> {
     )
 }
 
-fn long(folder: &Folder) -> Option<Finding> {
+fn long(folder: &Folder, preprocess: Preprocess) -> Option<Finding> {
+    let squashes = preprocess == Preprocess::ResizeAndCrop;
     about(
         folder,
-        |p| f64::from(p.size.0.max(p.size.1)) > MAX_ASPECT * f64::from(p.size.0.min(p.size.1)),
+        |p| {
+            squashes
+                && f64::from(p.size.0.max(p.size.1))
+                    > MAX_ASPECT * f64::from(p.size.0.min(p.size.1))
+        },
         "with one side more than twice as long as the other",
         "--preprocess resize_and_crop squashes them: use multi_scale_crop, or crop them first",
     )
@@ -252,7 +259,8 @@ fn between(a: &Folder, b: &Folder) -> Vec<Finding> {
     lines.into_iter().map(|line| Finding { line, pictures: vec![] }).collect()
 }
 
-fn count(n: usize, what: &str) -> String {
+/// A number with its noun.
+pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 

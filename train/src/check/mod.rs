@@ -68,7 +68,8 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     let mut train = TrainOptions { mode: args.mode, net_g: args.net_g, ..TrainOptions::default() };
     train.set_defaults_of_fast(|_| false);
     let load_size = args.load_size.unwrap_or(train.load_size);
-    let expected = Expected { load_size, distance: args.distance, mode: args.mode };
+    let preprocess = train.preprocess;
+    let expected = Expected { load_size, distance: args.distance, mode: args.mode, preprocess };
     for (name, domain) in &domains {
         if let Some(found) = other_formats(&domain.root)? {
             say!("{name}: {found}");

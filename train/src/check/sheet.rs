@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use cyclegan_output::{page, write_atomically};
 use image::{GenericImage, RgbImage};
 
-use super::advice::{Finding, file_name};
+use super::advice::{Finding, count, file_name};
 use crate::{
     data::{decode, folder::Domain, view::View},
     pixels::write_png,
@@ -41,13 +41,15 @@ fn html(folders: &[(String, Domain)], findings: &[Finding]) -> Result<String> {
         Ok(grid + "</div>")
     };
     for finding in findings {
-        body += &format!("<p class=\"warning\">{}</p>", page::escape(&finding.line));
+        body +=
+            &format!("<p class=\"warning\">{}</p>", page::escape(&finding.line.replace('`', "")));
         let shown = finding.pictures.iter().take(SHOWN);
         body += &grid(&mut shown.filter_map(|path| Some((file_name(path), tile(path, None)?))))?;
     }
     for (folder, domain) in folders {
-        let title =
-            format!("{folder}, {} images, darkened outside their masks", domain.images.len());
+        let has_masks = domain.masks.iter().any(Option::is_some);
+        let masked = if has_masks { ", darkened outside their masks" } else { "" };
+        let title = format!("{folder}, {}{masked}", count(domain.images.len(), "image"));
         body += &format!("<h2>{}</h2>", page::escape(&title));
         body += &grid(&mut tiles(domain))?;
     }

@@ -65,7 +65,6 @@ fn each_finding_is_one_line_of_advice() {
         "trainB: 6 images, short sides from 300 to 300 pixels, 5 masks",
         "trainA: 1 file cannot be read and will be skipped: ",
         "trainA: 1 image with a short side below 256 (small.png); ",
-        "trainA: 1 image with one side more than twice as long as the other (long.png); ",
         "trainA: 1 image without colour (grey.png); ",
         "trainB: 1 image without a mask (both.png); ",
         "trainB: 1 image with an empty mask (1.png); ",
@@ -79,11 +78,18 @@ fn each_finding_is_one_line_of_advice() {
     ] {
         assert_eq!(said.lines().filter(|l| l.starts_with(line)).count(), 1, "{line}: {said}");
     }
-    assert!(fs::read_to_string(&sheet).unwrap().contains("title=\"grey.png\""));
+    let page = fs::read_to_string(&sheet).unwrap();
+    assert!(page.contains("title=\"grey.png\"") && !page.contains('`'), "{page}");
+    assert!(page.contains("trainA, 9 images<") && page.contains("trainB, 6 images, darkened"));
     // The sizes are those that `train` takes for the generator.
     for (more, load) in [(["--net-g", "resnet_9blocks"], 286), (["--mode", "unpaired"], 256)] {
         let said = self::said(&[&check[..3], &more].concat());
         assert!(said.contains(&format!("with a short side below {load} (small.png)")), "{said}");
+        // `fast` crops them.
+        let is_squashed = said.contains(
+            "trainA: 1 image with one side more than twice as long as the other (long.png); ",
+        );
+        assert_eq!(is_squashed, load == 286, "{said}");
     }
 }
 

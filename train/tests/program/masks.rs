@@ -145,8 +145,8 @@ fn existing_masks_are_kept_and_corrupt_images_skipped() {
     let (model, data) = (case.path("network.onnx"), case.path(""));
     let output = run(&["masks", "--model", &model, "--data", &data]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("trainA_mask: 1 masks written, 1 already existed"), "{said}");
-    assert!(said.contains("trainB_mask: 1 masks written, 1 images could not be read"), "{said}");
+    assert!(said.contains("trainA_mask: 1 mask written, 1 already existed"), "{said}");
+    assert!(said.contains("trainB_mask: 1 mask written, 1 image could not be read"), "{said}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("broken.png"));
     assert_eq!(fs::read(case.path("trainA_mask/a.png")).unwrap(), b"mine");
 }
