@@ -38,10 +38,14 @@ pub fn tone_map(caps: &gst::Caps, encoding: &Encoding) -> Option<&'static ToneMa
     transfer(caps).tone_map().filter(|_| !takes(encoding, is_deep))
 }
 
+/// The caps that the encoder accepts.
+pub fn accepted_by(encoding: &Encoding) -> Option<gst::Caps> {
+    accepted_caps(&format!("capsfilter caps=\"{}\" ! {}", encoding.raw, encoding.encoder))
+}
+
 /// Whether the encoder accepts such a format.
 pub fn takes(encoding: &Encoding, is_such: impl Fn(&VideoFormatInfo) -> bool) -> bool {
-    let description = format!("capsfilter caps=\"{}\" ! {}", encoding.raw, encoding.encoder);
-    accepted_caps(&description).is_none_or(|caps| formats(&caps).any(|info| is_such(&info)))
+    accepted_by(encoding).is_none_or(|caps| formats(&caps).any(|info| is_such(&info)))
 }
 
 /// Makes `tones` map its frames to SDR, in this many threads, and change their caps.

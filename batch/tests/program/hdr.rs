@@ -279,3 +279,30 @@ fn rows_of_r210_are_read_as_they_are_stored() {
     let psnr = psnr(&place.input("a.mov"), &place.out("a.mov"));
     assert!(psnr > 38.0, "{psnr} dB");
 }
+
+/// Only the decoder tells the format of most of these.
+#[test]
+fn a_dry_run_names_what_the_format_loses() {
+    let Some(place) = Place::of_ffmpeg("losses of a dry run") else { return };
+    for (name, codec) in [
+        ("a.mov", "-c:v prores_ks -profile:v 3 -pix_fmt yuv422p10le"),
+        ("b.mov", "-c:v prores_ks -profile:v 4 -pix_fmt yuv444p10le"),
+        ("c.mkv", "-c:v ffv1 -pix_fmt yuv422p10le"),
+        ("d.mp4", "-c:v libx264rgb"),
+        ("e.mov", "-c:v mjpeg -pix_fmt yuvj422p"),
+    ] {
+        make(&place.input(name), &[BARS, "-t 0.2", codec].join(" "));
+    }
+    let notes = |arguments: &[&str]| {
+        let said = place.run(arguments);
+        let mut notes: Vec<_> =
+            said.lines().filter(|line| line.starts_with("note: ")).map(str::to_owned).collect();
+        notes.sort();
+        notes
+    };
+    for (preset, count) in [("web", 9), ("archive", 1)] {
+        let planned = notes(&["in", "--preset", preset, "--dry-run"]);
+        assert_eq!(planned, notes(&["in", "--preset", preset]));
+        assert_eq!(planned.len(), count, "{planned:?}");
+    }
+}

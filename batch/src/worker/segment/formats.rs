@@ -8,12 +8,16 @@ use gst_video::{
     VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoFormat, VideoFormatInfo, VideoInfo,
 };
 
-use crate::worker::{
-    elements::{
-        caps::{PIXEL_ASPECT, colorimetry, depth, field, formats, with_field},
-        pad,
+use crate::{
+    encoding::Encoding,
+    worker::{
+        elements::{
+            caps::{PIXEL_ASPECT, colorimetry, depth, field, formats, with_field},
+            pad,
+        },
+        hdr::accepted_by,
+        pads::probes::on_caps,
     },
-    pads::probes::on_caps,
 };
 
 /// Makes `convert` output the format nearest to that of the frames that the elements after `filter` accept, with alpha
@@ -68,6 +72,11 @@ pub fn keep_range(convert: &gst::Element, filter: &gst::Element) -> Result<()> {
         None
     });
     Ok(())
+}
+
+/// The format in which frames of the format `of` are encoded; `None` if the encoder accepts no known one.
+pub fn encoded_format(encoding: &Encoding, of: VideoFormatInfo) -> Option<VideoFormat> {
+    nearest_format(&accepted_by(encoding)?, of, true)
 }
 
 /// The format in `caps` that loses the least of the format `of`; of several, the smallest.

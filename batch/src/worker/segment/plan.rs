@@ -5,16 +5,27 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use gst::prelude::*;
+use gst_video::VideoInfo;
+
+use super::{
+    formats::{correct_caps, encoded_format},
+    source,
+};
 
 use crate::{
     container::Container,
     options::{Sample, time},
     protocol::{Reply, Say, Setup, Span, send_notice, send_notices},
     worker::{
-        elements::caps::{codec_name, field, media_type},
+        elements::{
+            caps::{codec_name, field, media_type},
+            make, pad,
+        },
         mux::mapping::Mapping,
         muxer::Muxer,
         pads::clip::{LONG_FRAME, is_before, is_late},
+        pipeline::Pipeline,
         probe::{
             Media,
             keyframes::{self, Frame},
@@ -99,7 +110,32 @@ impl Job<'_> {
             send_notices(say, Mapping::new(media, muxer, recipe, &[]).notices);
         }
         send_notices(say, losses::foreseen(media, self.container, recipe));
+        if self.setup.dry_run && !media.is_animation() {
+            send_notices(say, self.losses_of_format(media)?);
+        }
         Ok(())
+    }
+
+    /// The losses of the format in which the first frame is decoded.
+    fn losses_of_format(&self, media: &Media) -> Result<Vec<String>> {
+        let pipeline = Pipeline::default();
+        let sink = make("fakesink")?;
+        pipeline.gst().add(&sink)?;
+        let start = pad(&sink, "sink")?;
+        correct_caps(&start);
+        source::open(&pipeline, self.input, media, gst::ClockTime::ZERO, start.clone())?;
+        pipeline.play()?;
+        pipeline.wait_until(|| start.has_current_caps())?;
+        let frames = start.current_caps().and_then(|caps| VideoInfo::from_caps(&caps).ok());
+        let recipe = &self.setup.recipe;
+        let encoding = media.main_track()?.encoding(recipe, self.container, 1);
+        Ok(frames
+            .and_then(|before| {
+                let format = encoded_format(&encoding, before.format_info())?;
+                let after = VideoInfo::builder(format, before.width(), before.height());
+                Some(losses::of_frames(&before, &after.build().ok()?, recipe, &encoding))
+            })
+            .unwrap_or_default())
     }
 
     /// The stream times at which the part to translate starts and ends; `None` for the end of the file. The options count
