@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use crate::common::{
     Place, edit,
-    ffmpeg::{self, H264, TONE, make},
+    ffmpeg::{self, H264, Stream, TONE, make, streams},
 };
 
 /// Small frames, and those of DV.
@@ -213,4 +213,10 @@ fn parts_of_a_stream_are_named() {
         assert!(said.contains(expected), "{said}");
     }
     assert!(place.run(&["in/a.m3u8"]).contains("1 translated"));
+    // Transport streams start at any time.
+    make(&place.input("b.m3u8"), &[BARS, TONE, H264, "-c:a aac -hls_time 1"].join(" "));
+    let said = place.run(&["in/b.m3u8"]);
+    let start = |stream: &Stream| stream.times[0];
+    let [video, sound] = &streams(&place.out("b.mkv"))[..] else { panic!("{said}") };
+    assert!(start(video).min(start(sound)).abs() < 1.0, "{} {}", start(video), start(sound));
 }

@@ -174,7 +174,7 @@ impl Media {
     /// Whether its timestamps may start at any time.
     pub fn is_stream(&self) -> bool {
         // Elementary streams have no container.
-        ["", "video/mpegts", "video/mpeg"].contains(&self.kind())
+        ["", "video/mpegts", "video/mpeg", "application/x-hls"].contains(&self.kind())
     }
 
     /// Whether key frames are found exactly.
