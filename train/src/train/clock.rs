@@ -8,28 +8,24 @@ use tch::Tensor;
 
 use crate::cyclegan::Losses;
 
-/// Time and losses since the last line of metrics.
+/// Time and losses of the iterations since the last line of metrics.
+#[derive(Default)]
 pub struct Clock {
-    since: Instant,
     steps: u32,
-    /// Time spent waiting for data.
-    pub waited: Duration,
-    /// Time spent on samples, checkpoints and scores.
-    pub paused: Duration,
+    /// Time of the iterations, without samples, checkpoints and scores.
+    spent: Duration,
+    /// The part of it spent waiting for data.
+    waited: Duration,
     /// The sum of each loss, and the number of iterations that had it.
     sums: Vec<(&'static str, Tensor, u32)>,
 }
 
 impl Clock {
-    /// Starts to measure.
-    pub fn start() -> Self {
-        let (waited, paused) = (Duration::ZERO, Duration::ZERO);
-        Self { since: Instant::now(), steps: 0, waited, paused, sums: Vec::new() }
-    }
-
-    /// Records an iteration.
-    pub fn step(&mut self, losses: &Losses) {
+    /// Records an iteration that took the time `spent`, of which it `waited` for data.
+    pub fn step(&mut self, losses: &Losses, spent: Duration, waited: Duration) {
         self.steps += 1;
+        self.spent += spent;
+        self.waited += waited;
         for (name, loss) in losses {
             match self.sums.iter_mut().find(|sum| sum.0 == *name) {
                 Some((_, sum, count)) => {
@@ -47,10 +43,9 @@ impl Clock {
         self.sums.iter().map(move |(name, sum, count)| (*name, mean(sum, *count)))
     }
 
-    /// Seconds per iteration, without those for samples, checkpoints and scores.
+    /// Seconds per iteration.
     pub fn per_step(&self) -> f64 {
-        self.since.elapsed().saturating_sub(self.paused).as_secs_f64()
-            / f64::from(self.steps.max(1))
+        self.spent.as_secs_f64() / f64::from(self.steps.max(1))
     }
 
     /// Seconds per iteration spent waiting for data.
@@ -79,5 +74,19 @@ impl Minutes {
     /// Minutes so far.
     pub fn all(&self) -> f64 {
         self.previous + self.since.elapsed().as_secs_f64() / 60.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_those_of_the_iterations() {
+        let mut clock = Clock::default();
+        for (spent, waited) in [(2, 1), (4, 0)] {
+            clock.step(&Losses::default(), Duration::from_secs(spent), Duration::from_secs(waited));
+        }
+        assert_eq!((clock.per_step(), clock.waiting_per_step()), (3.0, 0.5));
     }
 }

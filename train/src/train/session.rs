@@ -140,7 +140,7 @@ impl Session {
     pub fn train(&mut self, stop: &AtomicBool) -> Result<()> {
         let began = self.model.step;
         let bar = self.bar();
-        let mut clock = Clock::start();
+        let mut clock = Clock::default();
         self.minutes.begin();
         // It was killed between the checkpoint and its score.
         let is_new = self.model.images > self.began.images;
@@ -157,16 +157,16 @@ impl Session {
             if is_over || self.model.ranks.any(stop.load(Ordering::Relaxed)) {
                 break is_over;
             }
-            let waiting = Instant::now();
+            let begun = Instant::now();
             let crops = self.loader.next_crops().or_else(|error| self.save_before(error))?;
-            clock.waited += waiting.elapsed();
+            let waited = begun.elapsed();
             let batches = crops.map(|c| c.to_batch(self.model.device));
             let epoch = self.model.images / self.plan.epoch();
             let progress = share.map_or(Progress::Epoch(epoch), Progress::Share);
             let lr = self.schedule().lr(progress) * self.model.plateau.factor;
             let losses = self.model.train_step(&batches, &self.options, lr);
             self.watch_plateau(epoch, &losses);
-            clock.step(&losses);
+            clock.step(&losses, begun.elapsed(), waited);
             bar.set_position(self.model.images);
             self.after_step(&losses, lr, epoch, &mut clock, &bar)?;
             last = Some((lr, epoch));
@@ -212,13 +212,12 @@ impl Session {
     ) -> Result<()> {
         if self.is_due(self.options.print_freq) {
             let line = self.line(lr, epoch, clock);
-            *clock = Clock::start();
+            *clock = Clock::default();
             if let Some(output) = &mut self.output {
                 output.line(&line, bar)?;
             }
             self.check_finite(losses)?;
         }
-        let begun = Instant::now();
         let showing = self.is_due(self.options.display_freq);
         if let Some(output) = self.output.as_mut().filter(|_| showing) {
             output.picture(&self.model, bar)?;
@@ -229,7 +228,6 @@ impl Session {
         if self.options.eval_every.is_some_and(|every| self.is_due(every)) {
             self.score(bar).or_else(|error| self.save_before(error))?;
         }
-        clock.paused += begun.elapsed();
         Ok(())
     }
 
