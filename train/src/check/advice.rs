@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::look::{Facts, Folder, INSIDE, Mask};
-use crate::{data::view::Preprocess, options::Mode};
+use crate::{data::view::Preprocess, options::Mode, terminal::count};
 
 /// The number of images of a domain below which a pair is seldom good.
 const MIN_IMAGES: usize = 200;
@@ -99,7 +99,7 @@ fn small(folder: &Folder, load_size: u32) -> Option<Finding> {
         folder,
         |p| p.size.0.min(p.size.1) < load_size,
         &format!("with a short side below {load_size}"),
-        "they will be upscaled and look blurred: use a smaller --load-size and --crop-size, or remove them",
+        "such images are upscaled and look blurred: use a smaller --load-size and --crop-size, or remove them",
     )
 }
 
@@ -113,7 +113,7 @@ fn long(folder: &Folder, preprocess: Preprocess) -> Option<Finding> {
                     > MAX_ASPECT * f64::from(p.size.0.min(p.size.1))
         },
         "with one side more than twice as long as the other",
-        "--preprocess resize_and_crop squashes them: use multi_scale_crop, or crop them first",
+        "--preprocess resize_and_crop squashes such images: use multi_scale_crop, or crop them first",
     )
 }
 
@@ -123,7 +123,7 @@ fn without_colour(folder: &Folder, mode: Mode) -> Option<Finding> {
         // pix2pix may learn to colour images.
         |p| is_train(folder) && p.is_grey && mode == Mode::Unpaired,
         "without colour",
-        "the generators learn to remove colours from them: remove the images",
+        "the generators learn to remove colours from such images: remove them",
     )
 }
 
@@ -132,7 +132,7 @@ fn without_mask(folder: &Folder) -> Option<Finding> {
         folder,
         |p| p.mask.is_none(),
         "without a mask",
-        "with --look-at foreground they are not used: add masks, or remove the images",
+        "with --look-at foreground such images are not used: add masks, or remove them",
     )
 }
 
@@ -141,8 +141,8 @@ fn empty_mask(folder: &Folder) -> Option<Finding> {
         folder,
         |p| matches!(p.mask, Some(Mask::Inside(share)) if share < EMPTY_SHARE),
         "with an empty mask",
-        "the generator learns to leave these images unchanged: correct if they show nothing of \
-         the domain, else redraw the masks",
+        "the generator learns to leave such images unchanged: correct if nothing of \
+         the domain is visible, else redraw such masks",
     )
 }
 
@@ -151,7 +151,7 @@ fn dark_mask(folder: &Folder) -> Option<Finding> {
         folder,
         |p| p.mask == Some(Mask::Dark),
         &format!("with a mask whose largest value is below {INSIDE}"),
-        "they count as nearly empty: expected 255 for the foreground, and not 1 or the number of a class",
+        "such masks count as nearly empty: expected 255 for the foreground, and not 1 or the number of a class",
     )
 }
 
@@ -169,7 +169,7 @@ fn unusable_mask(folder: &Folder) -> Option<Finding> {
         folder,
         |p| matches!(p.mask, Some(Mask::Unusable(_))),
         "with a mask that has another size or cannot be read",
-        "they will be skipped: expected masks of the size of their images",
+        "such images are skipped: expected masks of the size of their images",
     )
 }
 
@@ -218,7 +218,7 @@ fn duplicates(folders: &[Folder], expected: Expected) -> Vec<Finding> {
             } else if is_train(one) {
                 "scores on training images are too good: remove them from one of the two"
             } else {
-                "test scores of a checkpoint that these images have chosen are too good: remove them from one of the two"
+                "test scores of a checkpoint that such images have chosen are too good: remove them from one of the two"
             };
             findings.push(Finding {
                 line: format!(
@@ -257,11 +257,6 @@ fn between(a: &Folder, b: &Folder) -> Vec<Finding> {
         ));
     }
     lines.into_iter().map(|line| Finding { line, pictures: vec![] }).collect()
-}
-
-/// A number with its noun.
-pub fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// The first few of them.

@@ -19,6 +19,7 @@ use crate::{
     net::generator::NetG,
     options::{MAX_SIDE, Mode, TrainOptions},
     progress,
+    terminal::count,
 };
 use advice::{Expected, findings};
 use look::{Folder, Mask};
@@ -95,11 +96,11 @@ fn summary(folder: &Folder) -> String {
     let (least, most) = (sides().min().unwrap_or(0), sides().max().unwrap_or(0));
     let masks = match folder.pictures.iter().filter(|p| p.mask.is_some()).count() {
         0 => String::new(),
-        n => format!(", {n} masks"),
+        n => format!(", {}", count(n, "mask")),
     };
     format!(
-        "{}: {} images, short sides from {least} to {most} pixels{masks}",
+        "{}: {}, short sides from {least} to {most} pixels{masks}",
         folder.name,
-        folder.pictures.len()
+        count(folder.pictures.len(), "image")
     )
 }

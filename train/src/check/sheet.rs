@@ -8,10 +8,11 @@ use anyhow::{Result, bail};
 use cyclegan_output::{page, write_atomically};
 use image::{GenericImage, RgbImage};
 
-use super::advice::{Finding, count, file_name};
+use super::advice::{Finding, file_name};
 use crate::{
     data::{decode, folder::Domain, view::View},
     pixels::write_png,
+    terminal::count,
 };
 
 /// Side of an image on the sheet, pixels.

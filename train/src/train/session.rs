@@ -35,6 +35,7 @@ use crate::{
     ranks::Ranks,
     run_folder::{Began, Config, Distill, RunFolder},
     samples::Samples,
+    terminal::count,
 };
 
 /// Short side of validation images if training images have different sizes, pixels.
@@ -188,14 +189,14 @@ impl Session {
         bar.abandon();
         let skipped = match self.loader.skipped() {
             0 => String::new(),
-            1 => "; 1 image skipped".to_owned(),
-            n => format!("; {n} images skipped"),
+            n => format!("; {} skipped", count(n, "image")),
         };
         let at = self.model.step;
         if at < end {
             say!("stopped after iteration {at} of {end}; {}{skipped}", self.how_to_continue());
         } else if at > began {
-            say!("trained {at} iterations, {} images{skipped}", self.model.images);
+            let (iterations, images) = (count(at, "iteration"), count(self.model.images, "image"));
+            say!("trained {iterations}, {images}{skipped}");
         } else {
             say!("nothing to train: the run is at iteration {at} of {end}");
         }

@@ -78,6 +78,13 @@ fn each_finding_is_one_line_of_advice() {
     ] {
         assert_eq!(said.lines().filter(|l| l.starts_with(line)).count(), 1, "{line}: {said}");
     }
+    let of_one = |line: &&str| line.contains(": 1 image ");
+    for line in said.lines().filter(of_one) {
+        assert!(
+            ["they ", "these", "the images", "the masks"].iter().all(|s| !line.contains(s)),
+            "{line}"
+        );
+    }
     let page = fs::read_to_string(&sheet).unwrap();
     assert!(page.contains("title=\"grey.png\"") && !page.contains('`'), "{page}");
     assert!(page.contains("trainA, 9 images<") && page.contains("trainB, 6 images, darkened"));
@@ -137,7 +144,10 @@ fn validation_images_are_checked_too() {
     picture(60, (300, 300)).save(at("valA/1.png")).unwrap();
     fs::copy(at("valA/1.png"), at("testA/2.png")).unwrap();
     fs::copy(at("trainB/000.png"), at("valB/3.png")).unwrap();
+    fs::create_dir(at("valA_mask")).unwrap();
+    fs::copy(at("trainA_mask/000.png"), at("valA_mask/1.png")).unwrap();
     let said = said(&["check", "--data", folder.path().to_str().unwrap(), "--distance", "1"]);
+    assert!(said.contains("valA: 1 image, short sides from 300 to 300 pixels, 1 mask\n"), "{said}");
     for line in [
         "valA: 1 file cannot be read and will be skipped: ",
         "testA and valA: 1 identical or nearly identical image (2.png = 1.png); test scores",

@@ -198,7 +198,8 @@ fn a_resumed_run_warns_that_it_has_trained_on_validation_images() {
     let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
     data_set(&data, 6);
     let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-iters", "1"];
-    run(&[&fixed[..], SMALL].concat());
+    let said = run(&[&fixed[..], SMALL].concat()).stdout;
+    assert!(String::from_utf8_lossy(&said).contains("trained 1 iteration, 1 image\n"));
     let warns = |most: &str| {
         let scored = ["--eval-every", "1", "--val-features", "none", "--best-by", "cycle"];
         let resume = ["train", "--resume", "--out", text(&out), "--max-iters", most];
