@@ -36,6 +36,8 @@ pub struct MuxPad {
     parser: Option<gst::ElementFactory>,
     /// Whether the channel layout is lost.
     pub loses_layout: bool,
+    /// Whether it is raw audio.
+    is_raw_audio: bool,
     /// The caps of another codec as which the muxer gets the track.
     pub carrier: Option<gst::Caps>,
 }
@@ -76,6 +78,8 @@ fn is_corrupted(caps: &gst::Caps) -> bool {
     }
 }
 
+/// Makes the times of raw audio follow from its number of samples, from where it starts. Adds silence in gaps.
+pub const AUDIO_RATE: &str = "audiorate skip-to-first=true tolerance=40000000";
 /// Removes the channel layout from caps of raw audio.
 pub const WITHOUT_LAYOUT: &str = "capssetter caps=audio/x-raw,channel-mask=(bitmask)0";
 
@@ -101,6 +105,7 @@ impl Muxer {
             template: template.clone(),
             parser,
             loses_layout: false,
+            is_raw_audio: media_type(caps) == "audio/x-raw",
             carrier: None,
         };
         let loses_layout = self.loses_layout(caps);
@@ -211,7 +216,9 @@ impl Muxer {
                 Some(with_field(caps, "format", profile))
             });
         }
-        let parts: Vec<_> = [parser, layout, carrier].into_iter().flatten().collect();
+        // `qtmux` takes the number of samples in a buffer from its times, which Matroska rounds.
+        let rate = (how.is_raw_audio && self.container.is_isobmff()).then(|| AUDIO_RATE.to_owned());
+        let parts: Vec<_> = [parser, layout, rate, carrier].into_iter().flatten().collect();
         if !parts.is_empty() {
             let pipeline = self.element.parent().and_downcast::<gst::Pipeline>();
             let pipeline = pipeline.context("the muxer is not in a pipeline")?;

@@ -608,3 +608,20 @@ fn pgs() -> Vec<u8> {
     ]
     .concat()
 }
+
+/// `qtmux` takes the number of samples from the times of packets, which Matroska rounds to milliseconds.
+#[test]
+fn pcm_of_matroska_is_the_same_in_quicktime() {
+    let Some(place) = Place::of_ffmpeg("PCM of Matroska") else { return };
+    let codecs = ["pcm_s16le", "pcm_s16be", "pcm_s24le"];
+    for codec in codecs {
+        make(&place.input(format!("{codec}.mkv")), &[BARS, TONE, H264, "-c:a", codec].join(" "));
+    }
+    let said = place.run(&["in", "--container", "mov"]);
+    assert!(!said.contains("note:"), "{said}");
+    for codec in codecs {
+        let (before, after) =
+            (place.input(format!("{codec}.mkv")), place.out(&format!("{codec}.mov")));
+        assert_eq!(hash(&before, "0:a"), hash(&after, "0:a"), "{codec}");
+    }
+}

@@ -17,7 +17,7 @@ use crate::{
             caps::{WEBVTT, field, is_text, with_field},
             chain::Chain,
         },
-        muxer::{Muxer, WITHOUT_LAYOUT},
+        muxer::{AUDIO_RATE, Muxer, WITHOUT_LAYOUT},
         pads::probes::{on_buffers, on_caps},
         probe::Track,
     },
@@ -45,7 +45,7 @@ pub fn audio(encoder: &Encoder, muxer: &Muxer, track: &Track) -> Result<Chain> {
     // Buffers of planar samples state their layout, which must be that of the caps.
     let chain = Chain::new(&format!(
         "queue name=begin ! audioconvert ! capsfilter name=interleaved caps=audio/x-raw,layout=interleaved \
-             ! {correct} {layout} audiorate skip-to-first=true tolerance=40000000 \
+             ! {correct} {layout} {AUDIO_RATE} \
              ! audioconvert ! audioresample ! audio/x-raw{exact} ! {elements} ! identity name=end"
     ))?;
     if track.kind() == "audio/x-adpcm" {
