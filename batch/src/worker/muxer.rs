@@ -98,7 +98,9 @@ impl Muxer {
 
     /// How to link a track with these caps, if the container accepts it.
     pub fn pad_for(&self, caps: &gst::Caps) -> Option<MuxPad> {
-        if is_corrupted(caps) {
+        // `mpegtsmux` of GStreamer 1.26 takes it only as a mapping of its own.
+        let is_av1_in_ts = self.container == Container::Ts && media_type(caps) == "video/x-av1";
+        if is_corrupted(caps) || is_av1_in_ts {
             return None;
         }
         let pad = |template: &gst::PadTemplate, parser| MuxPad {
