@@ -6,7 +6,8 @@ use std::fs;
 
 use crate::common::{
     Place,
-    ffmpeg::{BARS, H264, TONE, chapters, duration, frames, make, offset, steps, streams},
+    ffmpeg::{BARS, H264, TONE, chapters, frames, make, offset, steps, streams},
+    media,
 };
 
 /// `ffmpeg -ss … -c copy` and phones cut with edit lists: `qtdemux` of GStreamer 1.22 then stops too early.
@@ -157,7 +158,7 @@ fn files_that_begin_late_keep_their_times() {
                 let off = offset(&before, &after);
                 assert!(off < 1.1, "{kind} of {name}, {container}: {off} ms");
             }
-            let longer = duration(&output) - duration(&input);
+            let longer = media::duration(&output) - media::duration(&input);
             assert!(longer.abs() < 0.05, "{name}, {container}: {longer} s longer");
             let second = chapters(&output)[1].0;
             assert!((second - 3.0).abs() < 0.01, "{name}, {container}: chapter at {second} s");

@@ -297,6 +297,8 @@ fn a_dry_run_names_what_the_format_loses() {
         let said = place.run(arguments);
         let mut notes: Vec<_> =
             said.lines().filter(|line| line.starts_with("note: ")).map(str::to_owned).collect();
+        // JPEGs of newer versions of ffmpeg have a comment.
+        notes.retain(|note| !note.contains("comment"));
         notes.sort();
         notes
     };

@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use crate::common::{
     Place, contains, edit,
     ffmpeg::{self, BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, make, steps, streams},
-    find,
+    find, media,
 };
 
 /// A file, how ffmpeg makes it, and the notes that it may get.
@@ -387,7 +387,7 @@ fn the_last_frame_of_an_animation_is_shown_as_long() {
         let output = place.out(&format!("a.{container}"));
         assert_eq!(streams(&output)[0].times.len(), 5, "{container}");
         // Four frames of 100 ms, and one of 700.
-        assert!((ffmpeg::duration(&output) - 1.1).abs() < 0.002, "{container}");
+        assert!((media::duration(&output) - 1.1).abs() < 0.002, "{container}");
     }
 }
 

@@ -161,12 +161,6 @@ pub fn tag(path: &Path, name: &str) -> String {
     found.map_or(String::new(), |(_, value)| value.as_str().unwrap_or_default().to_owned())
 }
 
-/// The duration of a file in seconds.
-pub fn duration(path: &Path) -> f64 {
-    let all = probe(path, &["-show_format"]);
-    all["format"]["duration"].as_str().unwrap_or_default().parse().unwrap()
-}
-
 /// A hash of the packets of these streams, such as `0:a`.
 pub fn hash(path: &Path, streams: &str) -> String {
     let output = Command::new("ffmpeg")

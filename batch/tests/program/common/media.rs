@@ -192,3 +192,11 @@ fn mean(pixels: &[u8]) -> [u8; 3] {
         (sum / count) as u8
     })
 }
+
+/// The duration that a file states, in seconds. `ffprobe` of ffmpeg 7 leaves out the time before a late start.
+pub fn duration(path: &Path) -> f64 {
+    gst::init().unwrap();
+    let discoverer = gst_pbutils::Discoverer::new(10 * gst::ClockTime::SECOND).unwrap();
+    let uri = gst::glib::filename_to_uri(path, None).unwrap();
+    discoverer.discover_uri(&uri).unwrap().duration().unwrap().seconds_f64()
+}
