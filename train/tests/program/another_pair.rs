@@ -11,7 +11,8 @@ const RECIPE: &str = include_str!("../../../docs/another-pair.md");
 const SHORT: [(&str, &[&str]); 4] = [
     ("extract", &["--size", "64"]),
     ("train", &["--max-iters", "150", "--lr", "0.002"]),
-    ("compress", &["--max-iters", "150", "--lr", "0.002"]),
+    // The pair is small, and so must be the budget.
+    ("compress", &["--max-macs", "2.2e7", "--max-iters", "150", "--lr", "0.002"]),
     ("export", &["--calibration-images", "4"]),
 ];
 const CAPS: &str = "video/x-raw,format=RGB,width=96,height=64";

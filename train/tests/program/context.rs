@@ -43,7 +43,7 @@ fn a_skip_is_added_to_a_pair_and_exported() {
     // A pruned student keeps its teacher's skip.
     let student = path("student");
     let compress =
-        ["compress", "--run", text(&out), "--out", text(&student), "--max-macs", "1.6e6"];
+        ["compress", "--run", text(&out), "--out", text(&student), "--max-macs", "3.8e5"];
     run(&[&compress[..], &["--size", "32", "--max-iters", "2"]].concat());
     let config = fs::read_to_string(student.join("config.toml")).unwrap();
     assert!(config.contains("skip = true") && config.contains("pruned"), "{config}");

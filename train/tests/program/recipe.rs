@@ -438,27 +438,33 @@ fn errors_name_the_file_the_stage_and_the_option() {
         (change("variants =", "variant ="), &["[export]", "`variant`", "`variants`"]),
         (change("\"fp16\"", "\"fp17\""), &["[export]", "fp17"]),
         (change("[export]", "[compress]\nimages = 2\n[export]"), &["[compress]", "`max-macs`"]),
-        (change("[export]", "[compress]\nmax-macs = 1e9\n[export]"), &["[compress]", "`images`"]),
+        (change("[export]", "[compress]\nmax-macs = 2.4e7\n[export]"), &["[compress]", "`images`"]),
         (
-            change("[export]", "[compress]\nimages = 2\nmax-macs = 1e9\ndata = 'a'\n[export]"),
+            change("[export]", "[compress]\nimages = 2\nmax-macs = 2.4e7\ndata = 'a'\n[export]"),
             &["[compress]", "`data`"],
         ),
         (
-            change("[export]", "[compress]\nimages = 2\nmax-macs = 1e9\nlr = 'x'\n[export]"),
+            change("[export]", "[compress]\nimages = 2\nmax-macs = 2.4e7\nlr = 'x'\n[export]"),
             &["[compress]", "--lr"],
         ),
         (
-            change("[export]", "[compress]\nimages = 2\nmax-macs = 1e9\nlambda-init = 1\n[export]"),
+            change(
+                "[export]",
+                "[compress]\nimages = 2\nmax-macs = 2.4e7\nlambda-init = 1\n[export]",
+            ),
             &["[compress]", "--lambda-init is 1"],
         ),
         (
-            change("[export]", "[compress]\nimages = 2\nmax-macs = 1e9\ncrop-size = 48\n[export]"),
+            change(
+                "[export]",
+                "[compress]\nimages = 2\nmax-macs = 2.4e7\ncrop-size = 48\n[export]",
+            ),
             &["[compress]", "--crop-size 48", "--load-size 40"],
         ),
         (
             change(
                 "[export]",
-                "[compress]\nimages = 2\nmax-macs = 1e9\n[export]\naverage-with = 'run/stages/1'",
+                "[compress]\nimages = 2\nmax-macs = 2.4e7\n[export]\naverage-with = 'run/stages/1'",
             ),
             &["[export]", "`average-with`", "[compress]"],
         ),
