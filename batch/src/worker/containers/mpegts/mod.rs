@@ -122,10 +122,15 @@ impl Programs {
         }
         let clock = |packet: &Packet| packet.clock().filter(|_| packet.id() == clock_id);
         let times: Vec<_> = packets.iter().filter_map(clock).collect();
-        let is_own = |packet: &&Packet| streams.iter().any(|stream| stream.id == packet.id());
-        let before = packets.iter().take_while(|packet| clock(packet).is_none()).filter(is_own);
-        let first = before.filter_map(|packet| packet.time()).min();
-        let has_late_clock = times.first().zip(first).is_some_and(|(clock, time)| time < *clock);
+        // Teletext may be late.
+        let is_timed = |packet: &&Packet| {
+            let own = |stream: &Stream| stream.id == packet.id() && stream.kind != PRIVATE_DATA;
+            streams.iter().any(own)
+        };
+        let before = packets.iter().take_while(|packet| clock(packet).is_none()).filter(is_timed);
+        let mut before = before.filter_map(|packet| packet.time());
+        let has_late_clock =
+            times.first().is_some_and(|&clock| before.any(|t| is_before(t, clock)));
         let is_scrambled = is_scrambled(packets, &streams);
         Self { count, is_scrambled, has_late_clock, streams, times }
     }
@@ -136,6 +141,11 @@ impl Programs {
         let late = steps.filter(|step| (LONGEST_STEP + 1..JUMP).contains(step)).count();
         late > 1 && 2 * late > self.times.len()
     }
+}
+
+/// Whether `time` is before `clock`; both start again after 2^33.
+fn is_before(time: u64, clock: u64) -> bool {
+    (1..1 << 32).contains(&(clock.wrapping_sub(time) & ((1 << 33) - 1)))
 }
 
 /// The numbers of programs and the identifiers of their maps in the table of programs.
@@ -220,6 +230,13 @@ mod tests {
         };
         let streams = (0x200..).zip(kinds).flat_map(entry);
         packets(id, 2, program, &[2, 0, 0, 0].into_iter().chain(streams).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn times_are_compared_across_the_end_of_the_clock() {
+        let last = (1 << 33) - 1;
+        let found = [(5, 6), (6, 6), (7, 6), (last, 3), (3, last)].map(|(t, c)| is_before(t, c));
+        assert_eq!(found, [true, false, false, true, false]);
     }
 
     fn kinds(programs: &Programs) -> Vec<u8> {
