@@ -214,7 +214,8 @@ impl Muxer {
         if self.container.is_matroska() {
             // `matroskamux` reads the profile of ProRes from this field, which nothing sets, and otherwise writes `apcn`.
             on_caps(&track, |caps| {
-                let profile = field::<&str>(caps, "variant")?;
+                let is_prores = media_type(caps) == "video/x-prores";
+                let profile = field::<&str>(caps, "variant").filter(|_| is_prores)?;
                 Some(with_field(caps, "format", profile))
             });
         }
