@@ -21,6 +21,7 @@ use crate::{
     interrupt::{self, Interrupted},
     options::share,
     pixels, progress,
+    terminal::count,
 };
 use colour::{ColourArgs, Hues};
 use segmenter::{Segmenter, SegmenterArgs};
@@ -172,16 +173,19 @@ fn grey(mask: &Tensor) -> Result<GrayImage> {
 
 impl Counts {
     fn describe(&self) -> String {
-        let s = |count: usize| if count == 1 { "" } else { "s" };
-        let mut parts = vec![format!("{} mask{} written", self.written, s(self.written))];
-        let empty = if self.empty == 1 { "is empty" } else { "are empty" };
-        let skipped = format!("image{} could not be read", s(self.skipped));
-        for (count, what) in
-            [(self.kept, "already existed"), (self.empty, empty), (self.skipped, &skipped)]
-        {
-            if count > 0 {
-                parts.push(format!("{count} {what}"));
-            }
+        let mut parts = vec![format!("{} written", count(self.written, "mask"))];
+        if self.kept > 0 {
+            parts.push(format!("{} already existed", self.kept));
+        }
+        if self.empty > 0 {
+            parts.push(format!(
+                "{} {} empty",
+                self.empty,
+                if self.empty == 1 { "is" } else { "are" }
+            ));
+        }
+        if self.skipped > 0 {
+            parts.push(format!("{} could not be read", count(self.skipped, "image")));
         }
         parts.join(", ")
     }

@@ -34,7 +34,7 @@ pub struct Output {
     warned: HashSet<String>,
     /// How long the run had trained when these were opened.
     minutes: f64,
-    /// The image count at the last score in the metrics.
+    /// The image count at the last score.
     last_score: Option<u64>,
     scores: Option<Scores>,
 }
@@ -47,8 +47,6 @@ struct Scores {
     trained: [bool; 2],
     /// The best score so far.
     best: Option<f64>,
-    /// The image count at the last score.
-    last: Option<u64>,
 }
 
 impl Output {
@@ -80,17 +78,16 @@ impl Output {
         }
         let kept = kept.filter(|_| is_comparable);
         let best = kept.and_then(|scores| best_by.of(&scores, trained));
-        let last = self.last_score;
-        self.scores = Some(Scores { validation, best_by, trained, best, last });
+        self.scores = Some(Scores { validation, best_by, trained, best });
         self
     }
 
     /// Scores the model unless it is scored, and keeps it if it is the best so far.
     pub fn score(&mut self, model: &CycleGan, minutes: f64, bar: &ProgressBar) -> Result<()> {
-        let Some(Scores { validation, best_by, trained, best, last }) = &mut self.scores else {
+        let Some(Scores { validation, best_by, trained, best }) = &mut self.scores else {
             return Ok(());
         };
-        if last.replace(model.images) == Some(model.images) {
+        if self.last_score.replace(model.images) == Some(model.images) {
             return Ok(());
         }
         let scores = validation.score(*trained, |i, x| model.translate(i, x))?;
