@@ -121,9 +121,9 @@ pub fn run(args: &MasksArgs) -> Result<()> {
             bar.inc(1);
             if stop.load(Ordering::Relaxed) {
                 bar.abandon();
-                let written = counts.written;
                 say!(
-                    "stopped; {written} masks are written, run the same command to write the others"
+                    "stopped after writing {}; run the same command to write the others",
+                    count(counts.written, "mask")
                 );
                 bail!(Interrupted);
             }

@@ -19,6 +19,8 @@ use gst_app::AppSink;
 use gst_video::VideoFrameExt;
 use image::RgbImage;
 
+use crate::terminal::count;
+
 /// Converts raw frames to upright and progressive ones. `deinterlace` supports only 8-bit formats, and
 /// passes progressive frames of others through.
 const PIPELINE: &str = "uridecodebin name=in \
@@ -223,10 +225,10 @@ impl Video {
         let stall = self.patience.stall;
         ensure!(
             since.elapsed() < stall,
-            "no frame for {:.0} s after {} frames: the decoder hangs, as GStreamer's does with \
+            "no frame for {:.0} s after {}: the decoder hangs, as GStreamer's does with \
              animated GIFs; convert the file first with `ffmpeg -i FILE FILE.mkv`",
             stall.as_secs_f64(),
-            self.frames
+            count(self.frames, "frame")
         );
         Ok(())
     }

@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use sha2::{Digest, Sha256};
 
 use super::{decode, folder::Domain};
+use crate::terminal;
 
 /// Least number of images of a domain for a meaningful score.
 const LEAST: usize = 3;
@@ -105,7 +106,8 @@ pub fn hold_out(
 fn ensure_some_left(place: &str, count: usize, held_out: usize, share: f64) -> Result<()> {
     ensure!(
         count > LEAST,
-        "{place}: {count} images, expected more than the {LEAST} that --eval-every holds out"
+        "{place}: {}, expected more than the {LEAST} that --eval-every holds out",
+        terminal::count(count, "image")
     );
     ensure!(
         held_out < count,

@@ -20,6 +20,7 @@ use crate::{
     options::MAX_SIDE,
     pixels::write_png,
     progress::styled,
+    terminal::count,
     video::{Frame, Patience, Video},
 };
 
@@ -61,12 +62,11 @@ pub fn run(args: &ExtractArgs) -> Result<()> {
     for (video, name) in args.videos.iter().zip(&names) {
         let counts = extract(video, name, args, &mut kept, &patience)?;
         say!(
-            "{}: kept {} of {} frames, {} shot{}",
+            "{}: kept {} of {}, {}",
             video.display(),
             counts.kept,
-            counts.seen,
-            counts.shots,
-            if counts.shots == 1 { "" } else { "s" }
+            count(counts.seen, "frame"),
+            count(counts.shots, "shot")
         );
     }
     Ok(())

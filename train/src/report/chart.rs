@@ -5,7 +5,7 @@
 use cyclegan_output::page::escape;
 use serde_json::{Map, Value};
 
-use crate::metrics::images_of;
+use crate::{metrics::images_of, terminal::count};
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 220.0;
@@ -83,8 +83,9 @@ fn axes(bottom: f64, top: f64, right: f64) -> String {
         );
     }
     svg + &format!(
-        "<text x=\"{WIDTH}\" y=\"{}\" text-anchor=\"end\" font-size=\"11\" fill=\"currentColor\">{right} images</text>",
-        HEIGHT - 5.0
+        "<text x=\"{WIDTH}\" y=\"{}\" text-anchor=\"end\" font-size=\"11\" fill=\"currentColor\">{}</text>",
+        HEIGHT - 5.0,
+        count(right, "image")
     )
 }
 

@@ -17,7 +17,9 @@ use cyclegan_output::{
 };
 use serde_json::{Map, Value};
 
-use crate::{costs::Costs, cyclegan::Term, eval::validation, metrics, run_folder::RunFolder};
+use crate::{
+    costs::Costs, cyclegan::Term, eval::validation, metrics, run_folder::RunFolder, terminal::count,
+};
 use chart::chart;
 use warnings::warnings;
 
@@ -51,9 +53,9 @@ fn summary(lines: &[Map<String, Value>]) -> String {
     };
     let number = |key: &str| last.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
     format!(
-        "<p>Iteration {}, {} images, epoch {}, {:.2} s an iteration, learning rate {:.2e}.</p>",
+        "<p>Iteration {}, {}, epoch {}, {:.2} s an iteration, learning rate {:.2e}.</p>",
         number("step"),
-        metrics::images_of(last).unwrap_or_default(),
+        count(metrics::images_of(last).unwrap_or_default(), "image"),
         number("epoch"),
         number("s_per_iter"),
         number("lr")
@@ -95,8 +97,9 @@ fn pictures(samples: &Path, caption: &str) -> Result<String> {
             continue;
         };
         let images = path.file_stem().unwrap_or_default().to_string_lossy();
-        let images = images.trim_start_matches('0');
-        html += &format!("<h3>After {} images</h3>{}", escape(images), page::image(&picture)?);
+        let Ok(images) = images.parse::<u64>() else { continue };
+        let images = count(images, "image");
+        html += &format!("<h3>After {images}</h3>{}", page::image(&picture)?);
     }
     Ok(html)
 }
