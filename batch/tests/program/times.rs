@@ -253,6 +253,9 @@ fn a_rate_that_is_a_clock_is_ignored() {
     let even: Vec<_> = (0..75).map(|number| f64::from(number) * 40.0).collect();
     let off = offset(&even, &streams(&place.out("e.mkv"))[0].times);
     assert!(off < 1.0, "{off} ms: {said}");
-    assert!(said.contains("note: in/e.264: 75 frames without a timestamp: placed at"), "{said}");
+    // The parser of GStreamer 1.26 gives the first frame a time.
+    let without = if gst::version() < (1, 26, 0, 0) { 75 } else { 74 };
+    let note = format!("note: in/e.264: {without} frames without a timestamp: placed at");
+    assert!(said.contains(&note), "{said}");
     assert_eq!(said.matches("note: ").count(), 1, "{said}");
 }

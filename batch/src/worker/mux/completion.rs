@@ -105,7 +105,11 @@ impl Attempt<'_> {
                 kept: entry.map(|entry| entry.kept.clone()).unwrap_or_default(),
             }
         };
+        let passed = || written.iter().map(|track| track.passed);
+        // A subtitle without a duration is shown as long as the player chooses.
         let lasting = written.iter().filter(|track| !is_subtitles(self.input(track).kind()));
+        let is_end_known = { lasting }.all(|track| track.passed.states_end());
+        let start = passed().filter_map(|passed| passed.first).min().unwrap_or_default();
         let has_attachments = !self.media.extras.attached.is_empty();
         let attachments = has_attachments.then(|| attachments(self.mux.input)).transpose()?;
         Ok(Head {
@@ -115,9 +119,8 @@ impl Attempt<'_> {
             file_tags: self.media.matroska_tags(),
             date: self.media.date(),
             luminance: hdr::luminance(&self.media.main_track()?.caps),
-            start: written.iter().filter_map(|track| track.passed.first).min().unwrap_or_default(),
-            // The end of a subtitle may be unknown.
-            end: lasting.map(|track| track.passed.end).max().unwrap_or_default(),
+            end: passed().map(|passed| passed.end).max().unwrap_or_default(),
+            start: (!is_end_known).then_some(start),
         })
     }
 

@@ -34,6 +34,11 @@ impl PacketStats {
         self.end.saturating_sub(self.first.unwrap_or_default())
     }
 
+    /// Whether the last buffer states its duration.
+    pub fn states_end(&self) -> bool {
+        self.end > self.latest
+    }
+
     /// From the earliest to the latest running time.
     pub fn length(&self) -> gst::ClockTime {
         self.latest.saturating_sub(self.first.unwrap_or_default())

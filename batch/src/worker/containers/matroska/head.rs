@@ -72,10 +72,11 @@ pub struct Head {
     pub date: Option<i64>,
     /// Maximum and minimum luminance of the mastering display, cd/m²: GStreamer 1.22 writes a fifth of it.
     pub luminance: Option<[f64; 2]>,
-    /// The first time of its tracks, and their end as far as it is known. The muxer writes the duration of the longest track
-    /// without the time before its start.
-    pub start: gst::ClockTime,
+    /// The end of its tracks as far as it is known.
     pub end: gst::ClockTime,
+    /// The first time of its tracks, if the end of one is unknown. The muxer's duration then counts from there: it is that of
+    /// the longest track, with the gaps of subtitles since GStreamer 1.26.
+    pub start: Option<gst::ClockTime>,
 }
 
 /// Makes room in the output of `mux` for a title and for tracks with names and codecs of these lengths.
@@ -147,8 +148,10 @@ impl Head {
         let Ok(duration) = muxer.data.try_into().map(f64::from_be_bytes) else {
             return muxer.bytes.to_vec();
         };
-        let [start, end] = [self.start, self.end].map(|time| time.nseconds() as f64 / unit as f64);
-        wrapped(DURATION, &(start + duration).max(end).to_be_bytes())
+        let units = |time: gst::ClockTime| time.nseconds() as f64 / unit as f64;
+        let end = units(self.end);
+        let end = self.start.map_or(end, |start| end.max(units(start) + duration));
+        wrapped(DURATION, &end.to_be_bytes())
     }
 
     fn correct_luminance(&self, tracks: &mut Part) {
