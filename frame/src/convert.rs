@@ -4,18 +4,13 @@
 
 use gst::glib::BoolError;
 use gst_video::{
-    VideoChromaMode, VideoConverter, VideoConverterConfig, VideoDitherMethod, VideoFrameRef,
-    VideoInfo,
+    VideoChromaMode, VideoConverterConfig, VideoDitherMethod, VideoFrameRef, VideoInfo,
 };
 
-use super::{geometry::subsampling, overread::OverreadGuard};
+use super::{converter::Converter, geometry::subsampling};
 
 /// Converts frames to another format of the same size, with GStreamer's converter.
-pub struct FormatConverter {
-    /// As in [`Scaler`](super::Scaler).
-    overread: Option<OverreadGuard>,
-    converter: VideoConverter,
-}
+pub struct FormatConverter(Converter);
 
 impl FormatConverter {
     /// From frames of `info` to frames of `target`, on `threads` threads.
@@ -24,7 +19,6 @@ impl FormatConverter {
     /// If GStreamer cannot convert between these.
     pub fn new(info: &VideoInfo, target: &VideoInfo, threads: u32) -> Result<Self, BoolError> {
         let mut config = VideoConverterConfig::new();
-        config.set_threads(threads);
         // Otherwise GStreamer scales chroma up and down again, which blurs it.
         if subsampling(&info.format_info()) == subsampling(&target.format_info()) {
             config.set_chroma_mode(VideoChromaMode::None);
@@ -33,10 +27,7 @@ impl FormatConverter {
         if info.comp_depth(0) <= target.comp_depth(0) {
             config.set_dither_method(VideoDitherMethod::None);
         }
-        Ok(Self {
-            overread: OverreadGuard::new(info)?,
-            converter: VideoConverter::new(info, target, Some(config))?,
-        })
+        Ok(Self(Converter::new(info, target, config, threads)?))
     }
 
     /// Converts `frame` to `target`.
@@ -48,11 +39,7 @@ impl FormatConverter {
         frame: &VideoFrameRef<&gst::BufferRef>,
         target: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), BoolError> {
-        match &mut self.overread {
-            None => self.converter.frame_ref(frame, target),
-            Some(overread) => self.converter.frame_ref(&overread.copy_of(frame)?, target),
-        }
-        Ok(())
+        self.0.convert(frame, target)
     }
 }
 

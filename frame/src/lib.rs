@@ -55,6 +55,7 @@
 mod color;
 mod composite;
 mod convert;
+mod converter;
 mod feather;
 mod geometry;
 mod halve;
