@@ -23,6 +23,11 @@ impl Dim {
         self == Self::Dynamic || self == Self::Fixed(length)
     }
 
+    /// This length if it is fixed, otherwise `other`.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self == Self::Dynamic { other } else { self }
+    }
+
     pub(crate) fn agrees(self, other: Self) -> bool {
         self == Self::Dynamic || other == Self::Dynamic || self == other
     }
@@ -125,7 +130,7 @@ impl Declared {
     }
 
     pub fn refused(&self) -> ContractError {
-        ContractError::Input { found: self.to_string(), remedy: self.remedy() }
+        ContractError::Input { found: format!("input is {self}"), remedy: self.remedy() }
     }
 
     pub fn refused_as_output(&self, input: &Self) -> ContractError {

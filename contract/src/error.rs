@@ -26,9 +26,9 @@ pub enum ContractError {
     #[error("not an ONNX model: it holds no graph with nodes")]
     NoGraph,
     /// The input is not an image.
-    #[error("its input is {found}, expected one image input, float32 or float16, 1×3×H×W{remedy}")]
+    #[error("its {found}, expected one image input, float32 or float16, 1×3×H×W{remedy}")]
     Input {
-        /// What the model declares.
+        /// What the model declares, from "input is" or "inputs are".
         found: String,
         /// What to do, or empty.
         remedy: String,

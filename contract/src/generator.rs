@@ -80,8 +80,9 @@ impl Generator {
             mask: mask.and_then(|mask| mask.element),
             precision: precision(graph, input_type),
             batch: input.axis(0),
-            height: input.axis(2),
-            width: input.axis(3),
+            // An exporter that is told of dynamic axes of the input alone fixes the output.
+            height: input.axis(2).or(output.axis(2)),
+            width: input.axis(3).or(output.axis(3)),
             input: input.name,
             output: output.name,
             external_data,
@@ -153,7 +154,7 @@ fn image_input(graph: &Graph) -> Result<Declared, ContractError> {
     let input = match inputs.pop() {
         Some(input) if inputs.is_empty() => input,
         last => {
-            let found = list(inputs.iter().chain(&last));
+            let found = list("input", inputs.iter().chain(&last));
             return Err(ContractError::Input { found, remedy: String::new() });
         }
     };
@@ -179,7 +180,7 @@ fn outputs(graph: &Graph, input: &Declared) -> Result<(Declared, Option<Declared
     let image = match images.pop() {
         Some(image) if images.is_empty() => image,
         last => {
-            let found = list(images.iter().chain(&last));
+            let found = list("output", images.iter().chain(&last));
             let remedy = if images.is_empty() {
                 String::new()
             } else {
@@ -200,11 +201,12 @@ fn outputs(graph: &Graph, input: &Declared) -> Result<(Declared, Option<Declared
     Ok((image, masks.pop()))
 }
 
-fn list<'a>(values: impl Iterator<Item = &'a Declared>) -> String {
+/// The `values`, none or several, as the start of a message; `what` is "input" or "output".
+fn list<'a>(what: &str, values: impl Iterator<Item = &'a Declared>) -> String {
     let values: Vec<_> = values.map(Declared::to_string).collect();
     match &values[..] {
-        [] => "output is missing".to_owned(),
-        values => format!("outputs are {}", values.join(", ")),
+        [] => format!("{what} is missing"),
+        values => format!("{what}s are {}", values.join(", ")),
     }
 }
 
@@ -268,6 +270,27 @@ mod tests {
         {
             assert!(message.to_string().contains(words), "{message} should say `{words}`");
         }
+    }
+
+    #[test]
+    fn the_error_for_a_second_input_names_both() {
+        let image = |name| image(name, &[1, 3, 64, 64]);
+        let mut model = model(image("in"), vec![image("out")]);
+        let graph = model.graph.as_mut().unwrap();
+        graph.input.push(image("style"));
+        let message = check(&model).unwrap_err().to_string();
+        assert!(
+            message.starts_with("its inputs are `in` (float32 1×3×64×64), `style`"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_fixed_output_fixes_the_size() {
+        let generator =
+            check(&model(image("in", &[-1, 3, -1, -1]), vec![image("out", &[1, 3, 256, 128])]));
+        let generator = generator.unwrap();
+        assert_eq!((generator.height, generator.width), (Dim::Fixed(256), Dim::Fixed(128)));
     }
 
     #[test]
