@@ -32,7 +32,8 @@ impl ModelFiles {
         if model.is_empty() {
             return Err(LoadError::NoName);
         }
-        let path = Path::new(model);
+        // So that a change of the current folder changes no later load.
+        let path = &std::path::absolute(model).unwrap_or_else(|_| model.into());
         if path.is_file() {
             return Ok(Self::Single(path.to_path_buf()));
         }
@@ -42,7 +43,7 @@ impl ModelFiles {
         let files =
             Direction::BOTH.map(|direction| path.join(file_name(direction, Precision::Fp32)));
         if let Some(error) =
-            iter::once(path).chain(files.iter().map(PathBuf::as_path)).find_map(dangling)
+            iter::once(path.as_path()).chain(files.iter().map(PathBuf::as_path)).find_map(dangling)
         {
             return Err(error);
         }
@@ -80,13 +81,17 @@ impl ModelFiles {
 
 /// The error for a dangling link, for example of git-annex or into a cleared cache.
 fn dangling(path: &Path) -> Option<LoadError> {
-    let target = fs::read_link(path).ok().filter(|_| !path.exists())?;
-    let reason = format!(
-        "it is a link to {}, which does not exist; fetch that file, for example with `git annex get` \
-         or `dvc pull`",
-        target.display()
-    );
-    let source = ContractError::Unreadable(io::Error::new(io::ErrorKind::NotFound, reason));
+    let error = fs::metadata(path).err()?;
+    let target = fs::read_link(path).ok()?;
+    let reason = match error.kind() {
+        io::ErrorKind::NotFound => {
+            "does not exist; fetch that file, for example with `git annex get` or `dvc pull`"
+                .to_owned()
+        }
+        _ => format!("cannot be opened: {error}"),
+    };
+    let reason = format!("it is a link to {}, which {reason}", target.display());
+    let source = ContractError::Unreadable(io::Error::new(error.kind(), reason));
     Some(LoadError::Contract { path: path.to_path_buf(), source: Arc::new(source) })
 }
 
@@ -145,6 +150,23 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_itself_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("loop.onnx");
+        std::os::unix::fs::symlink("loop.onnx", &link).unwrap();
+        let error = ModelFiles::locate(link.to_str().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("a link to loop.onnx, which cannot be opened"), "{error}");
+    }
+
+    #[test]
+    fn a_relative_path_is_kept_as_an_absolute_one() {
+        // The tests run in the folder of the crate.
+        let files = ModelFiles::locate("Cargo.toml").unwrap();
+        assert_eq!(files, ModelFiles::Single(std::env::current_dir().unwrap().join("Cargo.toml")));
     }
 
     #[test]
