@@ -36,6 +36,11 @@ pub fn check(path: &Path, is_dry: bool) -> Result<()> {
     // A device or a pipe would be replaced.
     let is_new_or_file = path.metadata().map_or(true, |found| found.is_file());
     ensure!(is_new_or_file, "--report {}: a device or a pipe, expected a file", path.display());
+    // `--report *.mp4` would replace the first video.
+    let is_page = path.extension().is_some_and(|extension| {
+        ["html", "htm", "xhtml"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    });
+    ensure!(is_page, "--report {}: expected a name that ends in .html", path.display());
     let path = target(path);
     let folder = path.parent().unwrap_or(&path);
     match is_dry {

@@ -78,6 +78,11 @@ fn the_page_replaces_only_files() {
     assert!(fs::read_to_string(place.path("page.html")).unwrap().contains("a.bmp"));
     let said = place.said(&["in", "--report", "/dev/null"]);
     assert!(said.contains("--report /dev/null: a device or a pipe, expected a file"), "{said}");
+    // As `--report in/*.bmp` does.
+    let before = fs::read(place.path("in/a.bmp")).unwrap();
+    let said = place.said(&["in", "--report", "in/a.bmp"]);
+    assert!(said.contains("--report in/a.bmp: expected a name that ends in .html"), "{said}");
+    assert!(fs::read(place.path("in/a.bmp")).unwrap() == before);
 }
 
 /// The thumbnails of a report, in its order.
