@@ -48,10 +48,10 @@ pub struct MasksArgs {
     #[command(flatten)]
     colour: ColourArgs,
     /// Probability from which a pixel counts as foreground
-    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
+    #[arg(long, conflicts_with = "hue", default_value_t = 0.5, allow_negative_numbers = true)]
     threshold: f64,
     /// Write probabilities as grey levels instead of black and white
-    #[arg(long, conflicts_with = "threshold")]
+    #[arg(long, conflicts_with_all = ["threshold", "hue"])]
     soft: bool,
     /// Overwrite existing masks
     #[arg(long)]

@@ -161,6 +161,10 @@ impl RunFolder {
     pub fn fresh(path: &Path) -> Result<Self> {
         let run = Self::new(path);
         ensure!(!path.is_file(), "{}: a file, expected a folder", path.display());
+        if run.config_path().exists() {
+            // Nobody must be told to delete the folder of a run that is going on.
+            run.lock()?;
+        }
         ensure!(
             !run.config_path().exists() || run.checkpoints().exists(),
             "{}: contains a run that ended before its first checkpoint; delete this folder, or choose another \

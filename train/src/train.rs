@@ -11,12 +11,13 @@ mod plan;
 mod session;
 
 use std::{
+    fs,
     io::{self, ErrorKind},
     path::PathBuf,
     sync::atomic::AtomicBool,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{ArgMatches, Args};
 
 use crate::{
@@ -123,6 +124,11 @@ fn finish(run: &RunFolder, config: &Config, stop: &AtomicBool) -> Result<()> {
     if let Some(arguments) = &config.compress {
         last = RunFolder::new(&run.join(STUDENT));
         let mut session = if checkpoint::list(&last.checkpoints())?.is_empty() {
+            // One that ended before its first checkpoint starts again.
+            if last.path().exists() {
+                fs::remove_dir_all(last.path())
+                    .with_context(|| last.path().display().to_string())?;
+            }
             say!("student of the last stage");
             let (args, matches) = recipe::compress_args(arguments, &run.join(""), &last.join(""))?;
             Session::of_student(compress::prepare(args, &matches)?)?

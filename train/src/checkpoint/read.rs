@@ -116,7 +116,8 @@ impl Checkpoint {
         }
         let none = || {
             anyhow!(
-                "{}: no checkpoint; the run ended before its first one, so delete its folder and start it again",
+                "{}: no checkpoint; wait for the first one while the run goes on; if it has ended, delete its folder \
+                 and start it again",
                 folder.display()
             )
         };

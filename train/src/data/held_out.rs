@@ -44,7 +44,8 @@ impl HeldOut {
             let count = images.len();
             ensure!(
                 count >= LEAST,
-                "--eval-every: {count} readable validation images of {name}, expected at least {LEAST}"
+                "--eval-every: {} of {name}, expected at least {LEAST}",
+                terminal::count(count, "readable validation image")
             );
         }
         Ok(Self { domains, negatives: readable(self.negatives)? })

@@ -118,6 +118,11 @@ impl ExportArgs {
         Ok(())
     }
 
+    /// Whether it exports the best of the scored checkpoints.
+    pub fn takes_best(&self) -> bool {
+        self.best
+    }
+
     /// Whether the weights are averaged with those of other files.
     pub fn averages(&self) -> bool {
         self.average_with.is_some()
@@ -307,7 +312,7 @@ impl Pair {
         })?;
         let mut check = format!(
             "differs from {} by {:.2} grey levels on average, {:.2} where it changes the picture, \
-             {:.0} at most",
+             {:.1} at most",
             file_name(direction, Precision::Fp32),
             found.mean,
             found.inside,

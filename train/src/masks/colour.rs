@@ -17,10 +17,10 @@ const GRAIN: f64 = 0.01;
 #[derive(Debug, Args)]
 pub struct ColourArgs {
     /// --hue: minimum saturation, 0 to 1
-    #[arg(long, default_value_t = 0.15, allow_negative_numbers = true)]
+    #[arg(long, conflicts_with = "model", default_value_t = 0.15, allow_negative_numbers = true)]
     saturation: f64,
     /// --hue: minimum chroma, the difference between the largest and the smallest of red, green and blue, 0 to 1
-    #[arg(long, default_value_t = 0.05, allow_negative_numbers = true)]
+    #[arg(long, conflicts_with = "model", default_value_t = 0.05, allow_negative_numbers = true)]
     chroma: f64,
 }
 

@@ -28,22 +28,22 @@ pub struct SegmenterArgs {
     /// Side of the square to which images are resized, pixels; with several sides, the largest of their
     /// probabilities counts, which finds small objects besides large ones [default: the network's own, 320
     /// if it is dynamic]
-    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=MAX_SIDE))]
+    #[arg(long, conflicts_with = "hue", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=MAX_SIDE))]
     size: Vec<u32>,
     /// Mean of red, green and blue in 0 to 1, which is subtracted [default: ImageNet's]
-    #[arg(long, value_delimiter = ',', num_args = 1..=3, default_value = "0.485,0.456,0.406")]
+    #[arg(long, conflicts_with = "hue", value_delimiter = ',', num_args = 1..=3, default_value = "0.485,0.456,0.406")]
     mean: Vec<f64>,
     /// Standard deviation by which they are then divided [default: ImageNet's]
-    #[arg(long, value_delimiter = ',', num_args = 1..=3, default_value = "0.229,0.224,0.225")]
+    #[arg(long, conflicts_with = "hue", value_delimiter = ',', num_args = 1..=3, default_value = "0.229,0.224,0.225")]
     std: Vec<f64>,
     /// Output to use, by its name or its number from 0
-    #[arg(long, default_value = "0")]
+    #[arg(long, conflicts_with = "hue", default_value = "0")]
     output: String,
     /// Classes that count as foreground, from 0, for networks with several classes
-    #[arg(long, value_name = "CLASS", value_delimiter = ',')]
+    #[arg(long, conflicts_with = "hue", value_name = "CLASS", value_delimiter = ',')]
     class: Vec<i64>,
     /// Activation that turns the output into probabilities
-    #[arg(long, value_enum, default_value = "auto")]
+    #[arg(long, conflicts_with = "hue", value_enum, default_value = "auto")]
     activation: Activation,
 }
 

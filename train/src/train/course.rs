@@ -49,7 +49,11 @@ impl Session {
                 let own = (seen - self.began.images) as f64;
                 self.began.images + (own / share).ceil().max(own + 1.0) as u64
             }
-            Some(_) => u64::MAX,
+            // --max-minutes alone does not say it yet.
+            Some(_) => self
+                .options
+                .max_images
+                .map_or(u64::MAX, |most| self.began.images.saturating_add(most)),
         }
     }
 

@@ -39,7 +39,7 @@ pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<Open
         launched()
     );
     recipe::check(&config.stages).with_context(|| file.display().to_string())?;
-    check_student(&config).with_context(|| file.display().to_string())?;
+    check_end(&config).with_context(|| file.display().to_string())?;
     if must_be_free {
         RunFolder::fresh(&out)?;
     }
@@ -172,24 +172,28 @@ fn check_length(train: &TrainOptions) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a student that cannot be trained or exported: it begins after the last stage, perhaps hours from now.
-fn check_student(config: &Config) -> Result<()> {
-    let (Some(arguments), Some(last)) = (&config.compress, config.stages.last()) else {
-        return Ok(());
-    };
-    let student = || {
+/// Refuses a student and an export that cannot work: they begin after the last stage, perhaps hours from now.
+fn check_end(config: &Config) -> Result<()> {
+    let Some(last) = config.stages.last() else { return Ok(()) };
+    let student = config.compress.as_ref().map(|arguments| {
         let (args, matches) =
             recipe::compress_args(arguments, Path::new("run"), Path::new("student"))?;
         let options = compress::options_for(&last.train, &args, &matches)?;
         let teacher = Config::new(config.data.clone(), last.train.clone());
         compress::check_budget(&teacher, options.clone(), &args, &matches)?;
         Ok::<_, anyhow::Error>(options)
-    };
-    let student = student().context("[compress]")?;
+    });
+    let student = student.transpose().context("[compress]")?;
     let Some(arguments) = &config.export else {
         return Ok(());
     };
     let export = recipe::export_args(arguments, Path::new("run"), Path::new("export"))?;
+    let mut exported = [Some(&last.train), student.as_ref()].into_iter().flatten();
+    ensure!(
+        !export.takes_best() || exported.all(|options| options.eval_every.is_some()),
+        "[export]: `best` takes the checkpoint with the best validation score, but none is scored; set `eval-every`"
+    );
+    let Some(student) = &student else { return Ok(()) };
     let is_left = config.trained().iter().zip(student.trained()).any(|(&run, own)| run && !own);
     ensure!(
         !export.averages() || is_left,

@@ -247,15 +247,36 @@ fn an_option_that_needs_images_or_a_network_says_so() {
 
 #[test]
 fn shares_for_masks_are_within_their_range() {
-    let masks = ["masks", "--data", "data", "--hue", "0-90"];
-    for (option, value) in [
-        ("--saturation", "1.5"),
-        ("--saturation", "NaN"),
-        ("--chroma", "-0.1"),
-        ("--threshold", "2"),
+    let (hue, model) = (["--hue", "0-90"], ["--model", "u2net.onnx"]);
+    for (source, option, value) in [
+        (hue, "--saturation", "1.5"),
+        (hue, "--saturation", "NaN"),
+        (hue, "--chroma", "-0.1"),
+        (model, "--threshold", "2"),
     ] {
         let found = format!("{option} is {value}, expected 0 to 1");
-        fails(&[&masks[..], &[option, value]].concat(), &[&found]);
+        let masks = [&["masks", "--data", "data"][..], &source, &[option, value]];
+        fails(&masks.concat(), &[&found]);
+    }
+}
+
+#[test]
+fn options_of_a_network_for_masks_are_refused_with_hues() {
+    let (hue, model) = (["--hue", "0-90"], ["--model", "u2net.onnx"]);
+    for (source, option) in [
+        (hue, &["--soft"][..]),
+        (hue, &["--threshold", "0.3"]),
+        (hue, &["--class", "3"]),
+        (hue, &["--size", "77"]),
+        (model, &["--chroma", "0.1"]),
+    ] {
+        let masks = [&["masks", "--data", "data"][..], &source, option].concat();
+        let output = program().args(masks).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{option:?}: {stderr}");
+        for part in [source[0], option[0], "cannot be used with"] {
+            assert!(stderr.contains(part), "no `{part}` in: {stderr}");
+        }
     }
 }
 

@@ -334,6 +334,14 @@ fn a_recipe_may_end_with_a_student() {
     let said = String::from_utf8_lossy(&said);
     assert!(said.contains("student, continued") && !said.contains("| G student |"), "{said}");
     assert!(size("export") < size("stages/1"));
+
+    // As if it had been killed before its first checkpoint.
+    for name in ["export", "student/checkpoints"] {
+        fs::remove_dir_all(out.join(name)).unwrap();
+    }
+    let said = run(&["train", "--recipe", text(&file), "--resume"]).stdout;
+    assert!(String::from_utf8_lossy(&said).contains("student of the last stage"));
+    assert!(size("export") < size("stages/1"));
 }
 
 /// F is the one of the stages.
@@ -416,6 +424,7 @@ fn errors_name_the_file_the_stage_and_the_option() {
             change("lr = 1e-3", "minutes = 3"),
             &["stage 1 (first)", "both `images` and `minutes`, expected either of them"],
         ),
+        (change("[export]", "[export]\nbest = true"), &["[export]", "`best`", "`eval-every`"]),
         (
             change("[export]", "[compress]\nimages = 2\nmax-macs = 1e3\n[export]"),
             &["[compress]", "1.0000e3 MACs", "smallest possible student needs"],

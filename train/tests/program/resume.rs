@@ -193,6 +193,9 @@ fn a_run_is_trained_by_one_process_at_a_time() {
     wait_for(&run_folder.join("checkpoints/00000002.safetensors"));
     let resume = ["train", "--resume", "--out", out, "--max-iters", "3"];
     fails(&resume, &[out, "another process trains this run"]);
+    // Nor is the folder to be deleted.
+    let again = train(data.to_str().unwrap(), out, &more);
+    fails(&again, &[out, "another process trains this run"]);
     child.kill().unwrap();
     child.wait().unwrap();
     run(&resume);
