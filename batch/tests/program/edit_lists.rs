@@ -38,6 +38,28 @@ fn what_an_edit_list_shows_is_there_to_its_end() {
     }
 }
 
+/// Without an edit list, frames that are shown later than decoded make the track end later than its durations say.
+#[test]
+fn frames_without_an_edit_list_are_there_to_the_end() {
+    let Some(place) = Place::of_ffmpeg("no edit lists") else { return };
+    for (name, options) in [
+        ("a.mp4", "-bf 2 -use_editlist 0"),
+        ("b.mov", "-bf 3 -r 10 -use_editlist 0"),
+        ("c.mp4", "-bf 1 -use_editlist 0 -movflags +frag_keyframe+empty_moov"),
+    ] {
+        make(&place.input(name), &[BARS, H264, options].join(" "));
+    }
+    for piece in ["0", "0.5"] {
+        let said = place.run(&["in", "--piece", piece]);
+        assert!(!said.contains("note:"), "{said}");
+        for name in ["a.mp4", "b.mov", "c.mp4"] {
+            let [before, after] = [place.input(name), place.out(name)].map(|path| frames(&path));
+            assert_eq!(after, before, "{name}, --piece {piece}: {said}");
+        }
+        fs::remove_dir_all(place.path("out")).unwrap();
+    }
+}
+
 /// A cut between two frames: the first one begins before it and is still shown.
 #[test]
 fn a_frame_that_an_edit_list_cuts_is_in_the_first_segment() {

@@ -31,7 +31,7 @@ impl Durations {
     /// The durations to replace in the index of a file; `None` if it is damaged.
     pub fn of(index: &Index) -> Option<Self> {
         let movie = Header::of_movie(&index.moov)?;
-        let late = index.tracks().filter_map(latest_start).fold(0.0, f64::max);
+        let late = index.tracks().filter_map(delay).fold(0.0, f64::max);
         let more = (late * f64::from(movie.number)).ceil() as u32;
         let duration = units(movie)?.saturating_add(more);
         let longer = |header: Header<'_>, duration: u32| {
@@ -39,18 +39,21 @@ impl Durations {
             (duration > units(header)?).then(|| index.replacement(field, duration.to_be_bytes()))
         };
         let seconds = f64::from(duration) / f64::from(movie.number.max(1));
-        // `qtdemux` takes a track that is shorter than a fifth of the whole for a preview.
-        let fifth_of_movie = |track: Trak<'_>| {
+        let longer_track = |track: Trak<'_>| {
             let media = track.media()?;
-            longer(media, (seconds * f64::from(media.number) / 5.0).ceil() as u32)
+            // `qtdemux` takes a track that is shorter than a fifth of the whole for a preview.
+            let fifth = (seconds * f64::from(media.number) / 5.0).ceil() as u32;
+            // Without an edit list it stops at the track's own end.
+            let end = largest_offset(track).filter(|_| track.find(&[b"edts"]).is_none());
+            longer(media, fifth.max(units(media)?.saturating_add_signed(end.unwrap_or(0))))
         };
         let first = index.tracks().find(|track| track.is_video());
         Some(Self {
             // `qtdemux` takes media timestamps for presentation times, so it stops too early by the start of an edit
-            // list.
+            // list, or without one by how much later a frame is shown than decoded.
             movie: longer(movie, duration),
-            tracks: index.tracks().filter_map(fifth_of_movie).collect(),
-            rate: first.filter(|track| fifth_of_movie(*track).is_some()).and_then(rate),
+            tracks: index.tracks().filter_map(longer_track).collect(),
+            rate: first.filter(|track| longer_track(*track).is_some()).and_then(rate),
         })
     }
 
@@ -73,11 +76,18 @@ fn rate(track: Trak<'_>) -> Option<gst::Fraction> {
     guess_framerate(gst::ClockTime::try_from_seconds_f64(seconds).ok()?)
 }
 
-/// The media time at which the last edit of a track starts, seconds.
-fn latest_start(track: Trak<'_>) -> Option<f64> {
-    let scale = track.media()?.number.max(1);
-    let edits = edits::read(track.find(&[b"edts", b"elst"])?)?;
-    // -1 is an empty edit.
-    let start = edits.iter().map(|(_, start)| *start).max()?.max(0);
-    Some(start as f64 / f64::from(scale))
+/// How much later than its durations say the media times of a track may end, seconds.
+fn delay(track: Trak<'_>) -> Option<f64> {
+    let units = match track.find(&[b"edts", b"elst"]) {
+        // The start of the last edit; -1 is an empty one.
+        Some(list) => edits::read(list)?.iter().map(|(_, start)| *start).max()?,
+        None => largest_offset(track)?.into(),
+    };
+    Some(units.max(0) as f64 / f64::from(track.media()?.number.max(1)))
+}
+
+/// The longest time by which a sample of a track is shown later than decoded (ISO/IEC 14496-12, section 8.6.1.3).
+fn largest_offset(track: Trak<'_>) -> Option<i32> {
+    let runs = track.table(b"ctts")?.get(8..)?.as_chunks::<8>().0.iter();
+    runs.map(|[_, _, _, _, offset @ ..]| i32::from_be_bytes(*offset)).max()
 }
