@@ -80,7 +80,7 @@ impl Generator {
             mask: mask.and_then(|mask| mask.element),
             precision: precision(graph, input_type),
             batch: input.axis(0),
-            // An exporter that is told of dynamic axes of the input alone fixes the output.
+            // If only the input's axes are exported as dynamic, the output has a fixed size.
             height: input.axis(2).or(output.axis(2)),
             width: input.axis(3).or(output.axis(3)),
             input: input.name,

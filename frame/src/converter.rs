@@ -79,14 +79,17 @@ pub fn with_exact_taps(
     let ratio = |from: u32, to: u32| (2 * from).div_ceil(to.max(1));
     let taps = ratio(from.width(), to.width()).max(ratio(from.height(), to.height()));
     let others = [taps + 1, taps.saturating_sub(1), taps + 2, taps.saturating_sub(2)];
-    let mut exact = config.clone();
-    for taps in others.into_iter().filter(|taps| *taps >= 2) {
-        if keeps_flat(from, to, &exact)? {
-            return Ok(exact);
+    let others = others.into_iter().filter(|taps| *taps >= 2).map(|taps| {
+        let mut config = config.clone();
+        config.set_resampler_taps(taps);
+        config
+    });
+    for candidate in std::iter::once(config.clone()).chain(others) {
+        if keeps_flat(from, to, &candidate)? {
+            return Ok(candidate);
         }
-        exact.set_resampler_taps(taps);
     }
-    Ok(if keeps_flat(from, to, &exact)? { exact } else { config })
+    Ok(config)
 }
 
 /// Whether a flat frame of the size of `from` stays flat when it is scaled to the size of `to`.

@@ -44,7 +44,7 @@ impl Durations {
             // `qtdemux` takes a track that is shorter than a fifth of the whole for a preview.
             let fifth = (seconds * f64::from(media.number) / 5.0).ceil() as u32;
             // Without an edit list it stops at the track's own end.
-            let end = largest_offset(track).filter(|_| track.find(&[b"edts"]).is_none());
+            let end = largest_offset(track).filter(|_| edit_list(track).is_none());
             longer(media, fifth.max(units(media)?.saturating_add_signed(end.unwrap_or(0))))
         };
         let first = index.tracks().find(|track| track.is_video());
@@ -76,9 +76,13 @@ fn rate(track: Trak<'_>) -> Option<gst::Fraction> {
     guess_framerate(gst::ClockTime::try_from_seconds_f64(seconds).ok()?)
 }
 
+fn edit_list(track: Trak<'_>) -> Option<&[u8]> {
+    track.find(&[b"edts", b"elst"])
+}
+
 /// How much later than its durations say the media times of a track may end, seconds.
 fn delay(track: Trak<'_>) -> Option<f64> {
-    let units = match track.find(&[b"edts", b"elst"]) {
+    let units = match edit_list(track) {
         // The start of the last edit; -1 is an empty one.
         Some(list) => edits::read(list)?.iter().map(|(_, start)| *start).max()?,
         None => largest_offset(track)?.into(),
